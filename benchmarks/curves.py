@@ -1,0 +1,110 @@
+"""Rate-distortion curves: from measured rows or from published figures, compared by BD-rate, as tables.
+
+The rate of a point is the mean over pictures of bits per pixel, its PSNR the mean of PSNR in dB, in the published
+figures and here.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.common import Row, markdown_table
+from vlae_codec import metrics
+from vlae_codec.errors import UsageError
+
+WINDOW = (30.0, 36.0)
+"""PSNR in dB where most published codecs have points; BD-rates over different ranges cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A codec's points, and what a reader must know about how it was run."""
+
+    name: str
+    description: str
+    points: tuple[metrics.Point, ...]
+    published: bool
+
+
+def measured(rows: Sequence[Row]) -> list[Curve]:
+    """A curve for each codec, in the order of the rows."""
+    return [
+        Curve(
+            codec,
+            f"{own[0]['settings']}; {own[0]['version']}",
+            tuple((_mean(at, "bpp"), _mean(at, "psnr")) for at in _groups(own, "quality").values()),
+            published=False,
+        )
+        for codec, own in _groups(rows, "codec").items()
+    ]
+
+
+def published(folder: Path) -> list[Curve]:
+    """The curves that stand in a folder's json files, whose `results` are lists over points."""
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    return [
+        Curve(
+            file["label"],
+            f"{file['description']}; {file['source']}",
+            tuple(zip(file["results"]["bpp"], file["results"]["psnr-rgb"], strict=True)),
+            published=True,
+        )
+        for file in files
+    ]
+
+
+def report(name: str, rows: Sequence[Row], own: Sequence[Curve], others: Sequence[Curve]) -> str:
+    """Markdown: where it was measured, BD-rates of the first curve, means, and the settings of every codec."""
+    where = sorted({f"{row['date']}, {row['machine']}, commit {row['commit']}" for row in rows})
+    test, *anchors = [*own, *others]
+    curves = "".join(f"* {curve.name}: {curve.description}\n" for curve in (*own, *others))
+    return (
+        f"# Rate and distortion: {name}, {len({row['image'] for row in rows})} pictures\n\n"
+        f"Files on disk; PSNR and MS-SSIM of RGB; means over the pictures. {'; '.join(where)}.\n\n"
+        f"## BD-rate of {test.name}\n\nNegative: {test.name} needs fewer bits at equal PSNR. Akima interpolation.\n\n"
+        f"{_bd_rates(test, anchors)}\n## Means\n\n{_means(rows)}\n## Codecs\n\n{curves}"
+    )
+
+
+def _bd_rates(test: Curve, anchors: Sequence[Curve]) -> str:
+    whole = "whole overlap"
+    header = ["against", whole, "from, dB", "to, dB", f"{WINDOW[0]:g} to {WINDOW[1]:g} dB", "from, dB", "to, dB"]
+    lines = [[anchor.name, *_bd_rate(anchor, test, None), *_bd_rate(anchor, test, WINDOW)] for anchor in anchors]
+    return markdown_table(header, lines)
+
+
+def _bd_rate(anchor: Curve, test: Curve, window: metrics.Window | None) -> list[str]:
+    """BD-rate and the range it is a mean over, which the curves may make shorter than the window."""
+    try:
+        low, high = metrics.overlap(anchor.points, test.points, window)
+        return [f"{metrics.bd_rate(anchor.points, test.points, window):+.1f} %", f"{low:.1f}", f"{high:.1f}"]
+    except UsageError:
+        return ["–", "–", "–"]
+
+
+def _means(rows: Sequence[Row]) -> str:
+    columns = {"bpp": 4, "psnr": 2, "ms_ssim": 4, "seconds_encode": 3, "seconds_decode": 3}
+    lines = [
+        [codec, quality, *(_text(at, column, digits) for column, digits in columns.items())]
+        for codec, own in _groups(rows, "codec").items()
+        for quality, at in _groups(own, "quality").items()
+    ]
+    return markdown_table(["codec", "quality", "bpp", "PSNR, dB", "MS-SSIM", "encode, s", "decode, s"], lines)
+
+
+def _text(rows: Sequence[Row], column: str, digits: int) -> str:
+    """A mean, or a dash when a picture is too small to have the value."""
+    return f"{_mean(rows, column):.{digits}f}" if all(row[column] for row in rows) else "–"
+
+
+def _mean(rows: Sequence[Row], column: str) -> float:
+    return fmean(float(row[column]) for row in rows)
+
+
+def _groups(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups

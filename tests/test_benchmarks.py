@@ -1,0 +1,258 @@
+"""Each benchmark from end to end on two small pictures, with a codec that only quantises and deflates pixels."""
+
+import csv
+import os
+import sys
+import zlib
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image, JpegImagePlugin
+
+import vlae_codec
+from benchmarks import bits_back, codecs, common, curves, figure, rate_distortion, speed
+from vlae_codec import bitstream, images, metrics
+
+ANCHORS = common.HERE / "anchors" / "kodak"
+
+
+@dataclass
+class Ledger:
+    theoretical: float
+    actual: float
+    y: float
+    z_gross: float = 30.0
+    bits_back: float = 10.0
+
+    @property
+    def overhead(self):
+        return self.actual - self.theoretical
+
+
+@dataclass
+class Encoded:
+    data: bytes
+    ledger: Ledger
+    bits_back: bool
+
+
+def _encode(picture, quality=50.0, *, bits_back=True, stages=None):
+    height, width = picture.pixels.shape[:2]
+    step = 1 + (100 - int(quality)) // 2
+    payload = bytes([step]) + zlib.compress((picture.pixels // step).tobytes()) + bytes(0 if bits_back else 5)
+    header = bitstream.Header(False, b"fake" * 2, round(10 * quality), width, height)
+    segment = bitstream.Segment(payload, 0, bits_back)
+    if stages is not None:
+        stages |= {"analysis": 1e-6, "entropy coding": 2e-6}
+    bits = 8.0 * len(payload)
+    ledger = Ledger(theoretical=bits - 16, actual=bits, y=bits - 36)
+    return Encoded(bitstream.pack(bitstream.Container(header, {}, None, (segment,))), ledger, bits_back)
+
+
+def _decode(data, *, stages=None):
+    container = bitstream.parse(data)
+    payload, shape = container.segments[0].payload, (container.header.height, container.header.width, 3)
+    symbols = np.frombuffer(zlib.decompress(payload[1:]), np.uint8).reshape(shape)
+    if stages is not None:
+        stages |= {"entropy coding": 2e-6, "synthesis": 1e-6}
+    return images.Picture((symbols * payload[0]).astype(np.uint8), alpha=None, metadata={})
+
+
+@pytest.fixture(autouse=True)
+def fake_codec(monkeypatch):
+    module = ModuleType("vlae_codec.codec")
+    module.encode, module.decode = _encode, _decode
+    monkeypatch.setitem(sys.modules, "vlae_codec.codec", module)
+    monkeypatch.setattr(vlae_codec, "codec", module, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    monkeypatch.setattr(common, "in_fresh_process", lambda function, task: function(task))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of one picture in colour and one in gray, smooth enough that more bits give less error."""
+    folder = tmp_path / "two"
+    folder.mkdir()
+    y, x = np.mgrid[:48, :64]
+    smooth = 128 + 80 * np.sin(x / 9) * np.cos(y / 7)
+    texture = np.random.default_rng(1).normal(0, 12, (48, 64))
+    gray = np.clip(smooth + texture, 0, 255).astype(np.uint8)
+    Image.fromarray(gray).save(folder / "gray.png")
+    Image.fromarray(np.stack([gray, gray.T[:48].repeat(2, 1)[:, :64], 255 - gray], axis=2)).save(folder / "colour.png")
+    return folder
+
+
+@pytest.fixture
+def rate_distortion_run(pictures, tmp_path):
+    """Runs the benchmark and returns the rows of its csv."""
+
+    def run():
+        _run(rate_distortion.main, pictures, "--qualities", "10,40,70,95", "--out", tmp_path)
+        return _rows(tmp_path / "results" / "rate_distortion-two.csv")
+
+    return run
+
+
+def _rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _run(main, *arguments):
+    outcome = CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+
+
+def test_rate_distortion_has_a_row_for_every_codec_picture_and_quality(rate_distortion_run):
+    rows = rate_distortion_run()
+    found = [(row["codec"], row["image"], float(row["quality"])) for row in rows]
+    wanted = {
+        (codec.name, image, quality)
+        for codec in (codecs.Vlae((10, 40, 70, 95)), *codecs.BASELINES)
+        for image in ("gray.png", "colour.png")
+        for quality in codec.qualities
+    }
+    assert len(found) == len(wanted) and set(found) == wanted
+
+
+def test_rates_are_those_of_whole_files(rate_distortion_run, pictures):
+    for row in rate_distortion_run():
+        assert float(row["bpp"]) == pytest.approx(8 * int(row["bytes"]) / (48 * 64), abs=1e-6)
+        if row["codec"] == "vlae":
+            picture = images.Picture(common.read(pictures / row["image"]), alpha=None, metadata={})
+            assert int(row["bytes"]) == len(_encode(picture, float(row["quality"])).data)
+
+
+def test_rate_distortion_writes_a_report_and_both_figures(rate_distortion_run, tmp_path):
+    rate_distortion_run()
+    report = (tmp_path / "results" / "rate_distortion-two.md").read_text()
+    assert "| JPEG " in report and "VTM" not in report
+    assert (tmp_path / "figures" / "rate_distortion-two.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "figures" / "rate_distortion-two.svg").read_text()
+
+
+def test_a_second_run_measures_nothing_again(rate_distortion_run, monkeypatch):
+    rows = rate_distortion_run()
+    monkeypatch.setattr(rate_distortion, "measure", lambda task: pytest.fail(f"{task} measured again"))
+    assert rate_distortion_run() == rows
+
+
+def test_a_run_goes_on_after_a_row_that_was_cut_short(rate_distortion_run, tmp_path, monkeypatch):
+    rows = rate_distortion_run()
+    path = tmp_path / "results" / "rate_distortion-two.csv"
+    path.write_bytes(path.read_bytes()[:-20])
+    measured, measure = [], rate_distortion.measure
+    monkeypatch.setattr(rate_distortion, "measure", lambda task: measured.append(task) or measure(task))
+    again = rate_distortion_run()
+    assert len(measured) == 1
+    assert [row["psnr"] for row in again] == [row["psnr"] for row in rows]
+
+
+def test_a_change_of_the_source_has_only_vlae_measured_again(rate_distortion_run, monkeypatch):
+    rate_distortion_run()
+    measured, measure = [], rate_distortion.measure
+    monkeypatch.setattr(rate_distortion, "measure", lambda task: measured.append(task) or measure(task))
+    monkeypatch.setattr(codecs, "source_digest", lambda: "another")
+    rows = rate_distortion_run()
+    assert {task.codec.name for task in measured} == {"vlae"} and len(measured) == 8
+    assert {row["version"] for row in rows if row["codec"] == "vlae"} == {measured[0].version}
+
+
+def test_bits_back_compares_the_files_of_every_picture_with_and_without_it(pictures, tmp_path):
+    _run(bits_back.main, pictures, "--qualities", "20,80", "--out", tmp_path)
+    rows = _rows(tmp_path / "results" / "bits_back-two.csv")
+    assert [row["quality"] for row in rows] == ["20", "20", "80", "80"]
+    assert all(int(row["file_bits_deterministic"]) - int(row["file_bits"]) == 40 for row in rows)
+    assert (tmp_path / "results" / "bits_back-two.md").read_text().count(" 2 of 2 |") == 4
+
+
+def test_bits_back_tells_the_saving_the_worst_overhead_and_how_many_keep_the_bar():
+    row = {"quality": "50", "width": "8", "height": "8", "file_bits": "900", "file_bits_deterministic": "1000"}
+    held = row | {"theoretical": "1000", "overhead": "25", "bits_back_active": "true"}
+    broken = row | {"theoretical": "1000", "overhead": "25.1", "bits_back_active": "false"}
+    line = bits_back.table([held, broken]).splitlines()[-1]
+    assert [cell.strip() for cell in line.split("|")[5:-1]] == [
+        "10.00 %", "25.1", "2.505 %", "25.1", "2.510 %", "1 of 2", "1 of 2",
+    ]  # fmt: skip
+
+
+def test_speed_has_each_stage_of_each_codec_apart(pictures, tmp_path):
+    _run(speed.main, pictures, "--threads", "1", "--out", tmp_path)
+    rows = _rows(tmp_path / "results" / "speed-two.csv")
+    stages = {(row["codec"], row["direction"]): [] for row in rows}
+    for row in rows:
+        if row["image"] == "gray.png":
+            stages[row["codec"], row["direction"]].append(row["stage"])
+    assert stages["vlae", "encode"] == ["load", "analysis", "entropy coding", "rest", "codec", "write"]
+    assert stages["vlae", "decode"] == ["load", "entropy coding", "synthesis", "rest", "codec", "write"]
+    assert stages["AVIF", "decode"] == ["load", "codec", "write"] and len(stages) == 8
+    assert all(float(row["peak_megabytes"]) > 1 for row in rows)
+
+
+@pytest.mark.parametrize(("seconds", "entropy", "words"), [("0.5", "0.125", "holds"), ("0.8", "0.3", "broken")])
+def test_speed_says_whether_the_bars_hold(seconds, entropy, words):
+    rows = [
+        {"codec": "vlae", "direction": direction, "stage": stage, "seconds": value, "width": "768", "height": "512"}
+        for direction in ("encode", "decode")
+        for stage, value in (("codec", seconds), ("entropy coding", entropy))
+    ]
+    assert [line.split()[-1] for line in speed.bars(rows).splitlines()] == [words] * 4
+
+
+@pytest.mark.parametrize("codec", codecs.BASELINES, ids=lambda codec: codec.name)
+def test_a_baseline_gives_more_bits_and_less_error_at_each_higher_quality(codec, pictures):
+    pixels = common.read(pictures / "colour.png")
+    files = [codec.encode(pixels, quality).data for quality in codec.qualities]
+    errors = [metrics.psnr(pixels, codec.decode(file)) for file in files]
+    assert sorted(files, key=len) == files and sorted(errors) == errors
+
+
+def test_jpeg_is_subsampled_and_progressive(pictures, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(codecs.BASELINES[0].encode(common.read(pictures / "colour.png"), 50).data)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.info["progressive"] and JpegImagePlugin.get_sampling(image) == 2
+
+
+def test_gray_pictures_are_given_to_every_codec_as_rgb(pictures):
+    pixels = common.read(pictures / "gray.png")
+    assert pixels.shape == (48, 64, 3) and (pixels[..., 0] == pixels[..., 2]).all()
+
+
+def test_every_published_curve_tells_its_source_and_is_long_enough_for_a_bd_rate():
+    published = curves.published(ANCHORS)
+    assert len(published) == 6
+    for curve in published:
+        assert "@" in curve.description and metrics.bd_rate(curve.points, curve.points) == 0
+
+
+def test_the_published_bd_rate_of_a_small_learned_codec_is_found_again():
+    found = {curve.name: curve.points for curve in curves.published(ANCHORS)}
+    assert metrics.bd_rate(found["VTM 9.1"], found["TinyLIC, 10 kMAC"]) == pytest.approx(11.4, abs=0.05)
+
+
+def test_curves_that_share_no_psnr_have_a_dash_for_a_bd_rate():
+    low = curves.Curve("low", "", tuple((rate, 20 + rate) for rate in (0.1, 0.2, 0.3, 0.4)), published=False)
+    high = curves.Curve("high", "", tuple((rate, 50 + rate) for rate in (0.1, 0.2, 0.3, 0.4)), published=False)
+    assert curves.report("x", [], [low, high], []).count("–") == 6
+
+
+def test_the_same_curves_give_the_same_svg(tmp_path):
+    for stem in ("a", "b"):
+        figure.save(tmp_path / stem, "Kodak", curves.published(ANCHORS))
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_only_the_kodak_set_is_compared_with_published_curves(tmp_path):
+    paths = [tmp_path / f"kodim{i:02}.png" for i in range(1, 25)]
+    for i, path in enumerate(paths):
+        Image.new("L", (768, 512) if i % 2 else (512, 768)).save(path, compress_level=1)
+    assert common.is_kodak(paths) and not common.is_kodak(paths[:23])
+    Image.new("L", (768, 511)).save(paths[5])
+    assert not common.is_kodak(paths)
+
+
+def test_work_is_shared_among_processes_and_all_results_arrive():
+    assert sorted(common.in_processes(abs, range(-5, 0), jobs=2)) == [1, 2, 3, 4, 5]

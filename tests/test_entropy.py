@@ -1,0 +1,137 @@
+import hashlib
+import itertools
+
+import numpy as np
+import pytest
+
+from vlae_codec.entropy import (
+    FRACTIONS,
+    LEVELS,
+    MEAN_STEPS,
+    PRECISION,
+    SYMBOL_MAX,
+    Gaussians,
+    Ints,
+    Stack,
+    cumulative,
+    level_std,
+    table,
+)
+from vlae_codec.errors import BitstreamError
+
+KEYS = [level * FRACTIONS + f for level in range(LEVELS) for f in range(0, FRACTIONS, int(MEAN_STEPS[level]))]
+
+
+def draw(rng: np.random.Generator, n: int) -> tuple[Ints, Gaussians]:
+    """n symbols and their distributions, some of them escapes."""
+    level = rng.integers(0, LEVELS, n).astype(np.int32)
+    mean = rng.integers(-4000, 4000, n).astype(np.int32)
+    symbols = np.rint(mean / FRACTIONS + level_std(level) * rng.normal(size=n)).astype(np.int32)
+    symbols[:: max(n // 5, 1)] = rng.integers(-SYMBOL_MAX, SYMBOL_MAX, len(symbols[:: max(n // 5, 1)]))
+    return symbols, Gaussians(mean, level)
+
+
+def sampled(p: Gaussians) -> Gaussians:
+    """The same distributions, to pop samples from."""
+    return Gaussians(p.mean, p.level, escapes=False)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1000])
+def test_pop_after_push_returns_the_symbols_and_restores_the_stack(n: int) -> None:
+    rng = np.random.default_rng(n)
+    below, p_below = draw(rng, 50)
+    stack = Stack()
+    stack.push(below, p_below)
+    before = stack.to_bytes()
+    symbols, p = draw(rng, n)
+    stack.push(symbols, p)
+    assert np.array_equal(stack.pop(p), symbols)
+    assert stack.to_bytes() == before
+
+
+def test_push_after_pop_restores_the_stack_whatever_is_popped() -> None:
+    rng = np.random.default_rng(1)
+    stack = Stack()
+    stack.push(*draw(rng, 50_000))
+    before = stack.to_bytes()
+    p = sampled(draw(rng, 100_000)[1])
+    sample = stack.pop(p)
+    stack.push(sample, p)
+    assert stack.to_bytes() == before
+
+
+def test_the_stack_grows_by_minus_log2_p() -> None:
+    symbols, p = draw(np.random.default_rng(2), 20_000)
+    stack = Stack()
+    stack.push(symbols, p)
+    half = stack.bits
+    stack.push(symbols, p)
+    assert stack.bits - half == pytest.approx(p.bits(symbols), rel=1e-5)
+    assert half - p.bits(symbols) == pytest.approx(16, abs=17)
+
+
+def test_a_popped_symbol_is_a_sample_of_its_distribution() -> None:
+    rng = np.random.default_rng(3)
+    stack = Stack()
+    stack.push(*draw(rng, 20_000))
+    n = 4000
+    p = sampled(Gaussians(np.full(n, 100, np.int32), np.full(n, 96, np.int32)))
+    sample = stack.pop(p)
+    assert sample.mean() == pytest.approx(100 / FRACTIONS, abs=4 * level_std(96) / n**0.5)
+    assert sample.std() == pytest.approx(level_std(96), rel=0.06)
+    assert np.abs(sample - 100 / FRACTIONS).max() <= 6 * level_std(96) + 2
+
+
+def test_bytes_give_the_same_stack() -> None:
+    symbols, p = draw(np.random.default_rng(4), 300)
+    stack = Stack()
+    stack.push(symbols, p)
+    again = Stack(stack.to_bytes())
+    assert again.bits == stack.bits
+    assert np.array_equal(again.pop(p), symbols)
+    assert again.bits == 0 and again.to_bytes() == b""
+
+
+def test_a_payload_that_ends_with_a_zero_byte_is_refused() -> None:
+    with pytest.raises(BitstreamError, match="zero byte"):
+        Stack(b"\1\0")
+
+
+def test_a_symbol_outside_a_table_without_escapes_is_refused() -> None:
+    p = Gaussians(np.zeros(1, np.int32), np.zeros(1, np.int32), escapes=False)
+    with pytest.raises(BitstreamError, match="1 of 1 symbols"):
+        Stack().push(np.array([50], np.int32), p)
+
+
+def test_any_other_bytes_decode_to_something() -> None:
+    _, p = draw(np.random.default_rng(5), 100)
+    for payload in (b"", b"\1", b"\xff" * 7):
+        assert Stack(payload).pop(p).shape == (100,)
+
+
+def test_a_far_symbol_costs_an_escape_and_its_bits() -> None:
+    p = Gaussians(np.zeros(1, np.int32), np.zeros(1, np.int32))
+    assert p.bits(np.array([20_000], np.int32)) == pytest.approx(14 + 16, abs=0.1)
+
+
+def test_no_table_entry_is_so_near_to_a_rounding_boundary_that_another_erf_could_move_it() -> None:
+    tables = (cumulative(key, escapes) for key in KEYS for escapes in (True, False))
+    nearest = min(float(np.abs(np.abs(below % 1) - 0.5).min()) for below in tables)
+    assert nearest / 2**PRECISION > 1e-14
+
+
+def test_tables_are_probabilities() -> None:
+    for key, escapes in itertools.product(KEYS[::37], (True, False)):
+        counts = table(key, escapes)
+        assert (counts >= 0).all() and (counts == np.rint(counts)).all()
+        assert counts.sum() + len(counts) == 1 << PRECISION
+
+
+def test_tables_are_those_of_format_version_1() -> None:
+    digest = hashlib.sha256()
+    for key, escapes in itertools.product(KEYS, (True, False)):
+        digest.update(table(key, escapes).astype("<i4").tobytes())
+    assert digest.hexdigest() == GOLDEN
+
+
+GOLDEN = "465813517dcf47029afdf8b473021f5b8aadb1494c7922fc8d0754b4abf4ee62"

@@ -1,0 +1,69 @@
+"""Which file may import what: dependencies point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import vlae_codec
+
+PACKAGE = Path(vlae_codec.__file__).parent
+ONLY_IMPORTER = {
+    "PIL": {"images.py", "orientation.py"},
+    "constriction": {"entropy.py"},
+    "safetensors": {"models/__init__.py"},
+}
+ALLOWED = {
+    "errors.py": set(),
+    "bitstream.py": {"errors"},
+    "entropy.py": {"errors"},
+    "bitsback.py": {"entropy"},
+    "tiles.py": {"bitstream"},
+    "models/blocks.py": set(),
+    "models/vlae.py": {"models"},
+    "models/exact.py": {"entropy", "models"},
+    "models/__init__.py": {"errors", "models"},
+    "images.py": {"errors", "orientation", "bitstream"},
+    "files.py": {"errors"},
+    "metrics.py": {"errors"},
+    "codec.py": {"bitsback", "bitstream", "entropy", "errors", "images", "models", "tiles"},
+}
+SOURCES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+
+
+def imports(source: str) -> set[str]:
+    """Full names of all that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / source).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{source}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def parts(source: str) -> set[str]:
+    """The parts of this package that a file imports."""
+    return {name.split(".")[1] for name in imports(source) if name.startswith("vlae_codec.")}
+
+
+@pytest.mark.parametrize("source", sorted(ALLOWED))
+def test_a_file_imports_only_what_lies_below_it(source: str) -> None:
+    assert parts(source) <= ALLOWED[source]
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IMPORTER))
+def test_a_library_has_one_home(library: str) -> None:
+    users = {source for source in SOURCES if any(name.split(".")[0] == library for name in imports(source))}
+    assert users and users <= ONLY_IMPORTER[library]
+
+
+def test_nothing_but_the_command_line_imports_training() -> None:
+    outside = [source for source in SOURCES if not source.startswith("training/") and source != "cli.py"]
+    assert [source for source in outside if "training" in parts(source)] == []
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    lengths = {source: (PACKAGE / source).read_text(encoding="utf-8").count("\n") for source in SOURCES}
+    assert {source: n for source, n in lengths.items() if n > 300} == {}

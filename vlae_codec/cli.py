@@ -1,0 +1,290 @@
+"""The `vlae` command: options, messages, exit codes. Arguments go in; per file there is one call into `jobs`.
+
+Imports click, the standard library and errors, all else inside the commands: --help answers at once. A command is a
+function under `@main.command()`; whatever it raises, `Program` makes one line on stderr and an exit code of it.
+"""
+
+import io
+import json
+import math
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vlae_codec.errors import BatchError, CodecError, LimitError, UsageError
+
+if TYPE_CHECKING:
+    from vlae_codec.codec import Ledger
+    from vlae_codec.files import Job
+    from vlae_codec.jobs import Progress, Record
+
+ELSEWHERE = dict.fromkeys(("train", "export", "diagnose"), "vlae_codec.training.commands")
+"""Commands that have modules of their own."""
+INTERRUPTED = 130  # as shells count it: 128 + SIGINT
+PROGRESS_DELAY = 0.5  # seconds; a bar for less only flickers
+Task = tuple[str, Callable[[], None]]
+"""The name of an input, and what is to be done with it."""
+
+
+class Program(click.Group):
+    """Lists commands in the order of this file; whatever they raise ends with one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names for --help, not sorted."""
+        return [*self.commands, *ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported if it is not from here."""
+        if cmd_name in ELSEWHERE:
+            command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), cmd_name)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names hold what some terminals cannot show
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+                raise  # click ends quietly when nobody reads stdout any more
+            except BaseException as error:
+                ctx.exit(_complain(error))
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    click.echo(f"vlae: warning: {message}", err=True)
+
+
+def _complain(error: BaseException, name: str = "") -> int:
+    """One line on stderr, with the name of the file where the error has none; the exit code."""
+    message, code = _explain(error)
+    if name and not isinstance(error, CodecError):
+        message = f"{name}: {message}"
+    if os.environ.get("VLAE_DEBUG") == "1":
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    click.echo(f"vlae: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, CodecError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch raises RuntimeError
+        return "not enough memory", LimitError.exit_code
+    message = f"internal error: {type(error).__name__}: {error}"
+    return f"{message} (please report this, with what VLAE_DEBUG=1 prints)", CodecError.exit_code
+
+
+def _default_max_pixels() -> int:
+    from vlae_codec.bitstream import MAX_PIXELS
+
+    return MAX_PIXELS
+
+
+def _tenths(_context: click.Context, _option: click.Parameter, quality: float) -> float:
+    if math.isnan(quality):  # FloatRange finds no bound that it breaks
+        raise click.BadParameter("nan is not in the range 0<=x<=100.")
+    return round(quality, 1)
+
+
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from vlae_codec import __version__
+
+        click.echo(f"vlae {__version__}")
+        context.exit()
+
+
+_path = click.Path(readable=False)  # click would call a file that it may not read wrong usage
+_sources = click.argument("sources", metavar="IN...", nargs=-1, required=True, type=_path)
+_output = click.option(
+    *("-o", "--output"),
+    metavar="OUT",
+    type=_path,
+    help="File, folder that exists, or - for stdout. Without it the output stands beside the input.",
+)
+_force = click.option("--force", is_flag=True, help="Overwrite files that exist.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file on stdout.")
+_bits = click.option("--bits", is_flag=True, help="Print where the bits went.")
+_max_pixels = click.option(
+    "--max-pixels",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=_default_max_pixels,
+    help="Refuse larger pictures; 179 million where not given, as Pillow.",
+)
+_quality = click.option(
+    *("-q", "--quality"),
+    metavar="Q",
+    type=click.FloatRange(0, 100),
+    callback=_tenths,
+    default=50.0,
+    show_default=True,
+    help="0 to 100, in tenths. On photographs 0 takes about 0.1 bits per pixel (27 dB), 50 about 0.5 (32 dB), "
+    "100 about 1.2 (36 dB).",
+)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
+def main() -> None:
+    """Compress photographs into .vlae files, with a learned model, and get them back.
+
+    \b
+      vlae encode photo.jpg               photo.vlae
+      vlae decode photo.vlae              photo.png
+      vlae encode -q 80 -o small *.jpg    many pictures, into the folder "small"
+      vlae info --bits photo.vlae         where the bits went
+
+    \b
+    Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 unreadable input, 4 damaged .vlae file,
+    5 newer format or other model, 6 too large, 7 output exists or cannot be written,
+    8 target out of reach, 9 some of several files failed, 130 interrupted.
+    """
+
+
+@main.command()
+@_sources
+@_output
+@_quality
+@click.option("--verify", is_flag=True, help="Decode before writing; report PSNR (dB) and MS-SSIM.")
+@_bits
+@_json
+@_force
+@_max_pixels
+def encode(sources: tuple[str, ...], output: str | None, bits: bool, as_json: bool, **options: Any) -> None:
+    """Compress pictures into .vlae files.
+
+    PNG, JPEG, WebP, AVIF, TIFF, BMP, PPM, GIF and JPEG 2000 are read. Transparency, colour profile, EXIF and XMP are
+    kept without loss.
+
+    \b
+      vlae encode photo.jpg
+      vlae encode -q 30 --verify photo.png -o small.vlae
+      cat photo.jpg | vlae encode - > photo.vlae
+    """
+    from vlae_codec import jobs
+
+    def work(job: "Job") -> None:
+        with _progress(job.source) as progress:
+            record, ledger = jobs.encode(job, **options, progress=progress)
+        _print(record, ledger if bits else None, as_json)
+
+    plan = _plan(sources, output, ".vlae", as_json)
+    _run([(job.source, partial(work, job)) for job in plan])
+
+
+@main.command()
+@_sources
+@_output
+@_json
+@_force
+@_max_pixels
+def decode(sources: tuple[str, ...], output: str | None, as_json: bool, **options: Any) -> None:
+    """Turn .vlae files back into pictures.
+
+    The suffix of OUT says of which format: .png, .webp, .tif, .bmp and .ppm hold the decoded pixels exactly, .jpg and
+    .avif nearly so. Without OUT it is PNG.
+
+    \b
+      vlae decode photo.vlae
+      vlae decode photo.vlae -o photo.jpg
+      vlae decode - < photo.vlae > photo.png
+    """
+    from vlae_codec import jobs
+
+    def work(job: "Job") -> None:
+        with _progress(job.source) as progress:
+            record = jobs.decode(job, **options, progress=progress)
+        _print(record, None, as_json)
+
+    plan = _plan(sources, output, ".png", as_json)
+    _run([(job.source, partial(work, job)) for job in plan])
+
+
+@main.command()
+@click.argument("sources", metavar="FILE...", nargs=-1, required=True, type=_path)
+@_bits
+@_json
+@_max_pixels
+def info(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Show what .vlae files are.
+
+    With --bits their latents are decoded, to show where the bits went.
+    """
+    from vlae_codec import jobs
+
+    def work(source: str) -> None:
+        record, ledger = jobs.inspect(source, **options)
+        _print(record, ledger, as_json)
+
+    _run([(source, partial(work, source)) for source in sources])
+
+
+def _plan(sources: Sequence[str], output: str | None, suffix: str, as_json: bool) -> "list[Job]":
+    from vlae_codec import files
+
+    plan = files.plan(sources, output, suffix)
+    if as_json and any(job.target == files.STREAM for job in plan):
+        raise UsageError("stdout cannot take both the output and --json; -o with a file name wanted")
+    return plan
+
+
+def _run(tasks: Sequence[Task]) -> None:
+    """One task fails as it is; of several, failures are reported and the others go on."""
+    failures = 0
+    for name, work in tasks:
+        try:
+            work()
+        except (KeyboardInterrupt, SystemExit, BrokenPipeError):
+            raise
+        except BaseException as error:  # a panic of constriction is no Exception
+            if len(tasks) == 1:
+                raise
+            _complain(error, name)
+            failures += 1
+    if failures:
+        raise BatchError(f"{failures} of {len(tasks)} files failed")
+
+
+@contextmanager
+def _progress(name: str) -> "Iterator[Progress]":
+    """A bar on stderr if that is a terminal; gone when the work is done."""
+    from tqdm import tqdm
+
+    from vlae_codec.files import shown
+
+    with tqdm(total=1.0, desc=shown(name), leave=False, disable=None, delay=PROGRESS_DELAY, bar_format=_BAR) as bar:
+
+        def show(done: float) -> None:
+            bar.update(done - bar.n)
+
+        yield show
+
+
+_BAR = "{desc} {percentage:3.0f}% {bar} {remaining} left"
+
+
+def _print(record: "Record", ledger: "Ledger | None", as_json: bool) -> None:
+    """To stdout, or to stderr if the output has gone to stdout."""
+    from vlae_codec import files, report
+
+    text = json.dumps(record) if as_json else report.text(record, ledger)
+    click.echo(text, err=record.get("output") == files.STREAM)

@@ -1,0 +1,117 @@
+"""One file through the codec: read, coded, written. Names go in, the record that --json prints comes out.
+
+torch takes a second to import, so that what is wrong with a name or an input is found before.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlae_codec import bitstream, files, inspection
+from vlae_codec.errors import CodecError
+from vlae_codec.files import STREAM, Job, shown
+
+if TYPE_CHECKING:
+    from vlae_codec.codec import Ledger
+    from vlae_codec.images import Picture
+
+EFFORT = 0  # no search for better latents yet
+LEDGER = ("container", "metadata", "alpha", "y", "z_gross", "bits_back", "theoretical", "actual", "overhead")
+Record = dict[str, Any]
+Progress = Callable[[float], None]
+
+
+def encode(
+    job: Job, *, quality: float, verify: bool, force: bool, max_pixels: int, progress: Progress
+) -> "tuple[Record, Ledger]":
+    """A picture's file -> a .vlae file. The record's seconds are those of the coding alone."""
+    from vlae_codec import images
+
+    files.check_target(job.target, force)
+    picture = images.read(files.read_bytes(job.source), shown(job.source), max_pixels)
+    from vlae_codec import codec
+
+    start = time.perf_counter()
+    with _naming(job.source):
+        encoded = codec.encode(picture, quality, progress=progress)
+        record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": EFFORT}
+        record |= {"seconds": time.perf_counter() - start, "ledger": _ledger_record(encoded.ledger)}
+        if verify:
+            record |= _verified(picture, encoded.data)
+    files.write_atomic(job.target, encoded.data, force)
+    return record, encoded.ledger
+
+
+def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> Record:
+    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone."""
+    from vlae_codec import images
+
+    suffix = ".png" if job.target == STREAM else Path(job.target).suffix
+    files.check_target(job.target, force)
+    with _naming(job.target):
+        images.check_suffix(suffix)
+    data = files.read_bytes(job.source)
+    with _naming(job.source):
+        bitstream.parse(data, max_pixels)
+        from vlae_codec import codec
+
+        start = time.perf_counter()
+        picture = codec.decode(data, max_pixels=max_pixels, progress=progress)
+        seconds = time.perf_counter() - start
+    with _naming(job.target):
+        image_file = images.write(picture, suffix)
+    files.write_atomic(job.target, image_file, force)
+    height, width = picture.pixels.shape[:2]
+    return {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
+
+
+def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledger | None]":
+    """What a .vlae file is; with `bits` its latents are decoded, for the ledger."""
+    data = files.read_bytes(source)
+    with _naming(source):
+        about = inspection.info(data)
+        record = {"input": source, **_described(data), "gray": about.gray, "sizes": vars(about.sizes)}
+        if not bits:
+            return record, None
+        from vlae_codec import codec
+
+        ledger = codec.ledger(data, max_pixels=max_pixels)
+    return record | {"ledger": _ledger_record(ledger)}, ledger
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Errors of the codec, which knows bytes and no files, get the name of the file."""
+    try:
+        yield
+    except CodecError as error:
+        raise type(error)(f"{shown(name)}: {error}") from error
+
+
+def _described(data: bytes) -> Record:
+    about = inspection.info(data)
+    size = {"width": about.width, "height": about.height}
+    return {**size, "quality": about.quality, "model": about.model, "bytes": about.size, "bpp": about.bpp}
+
+
+def _ledger_record(ledger: "Ledger") -> dict[str, float]:
+    return {key: getattr(ledger, key) for key in LEDGER}
+
+
+def _verified(picture: "Picture", data: bytes) -> Record:
+    """How close the decoded file is; all but the pixels must be the same."""
+    from vlae_codec import codec, metrics
+
+    decoded = codec.decode(data, max_pixels=picture.pixels.shape[0] * picture.pixels.shape[1])
+    if _lossless_part(decoded) != _lossless_part(picture):
+        raise CodecError("the file does not give back the alpha or the metadata that went in; nothing was written")
+    psnr = metrics.psnr(picture.pixels, decoded.pixels)
+    # JSON has no infinity, which is the PSNR of equal pictures.
+    return {"psnr": psnr if math.isfinite(psnr) else None, "ms_ssim": metrics.ms_ssim(picture.pixels, decoded.pixels)}
+
+
+def _lossless_part(picture: "Picture") -> tuple[dict[str, bytes], bytes | None]:
+    return dict(picture.metadata), None if picture.alpha is None else picture.alpha.tobytes()

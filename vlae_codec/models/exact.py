@@ -1,0 +1,224 @@
+"""The networks of the prior in fixed point: the same integers on every machine.
+
+    weights, biases, modulations   multiples of 2^-14
+    activations                    multiples of 2^-10 within ±127; ŷ and z enter in units of four steps
+    sums                           multiples of 2^-24, all below 2^53 of them
+
+Such numbers are held in float64, where their sums are exact in any order: no library, instruction set or number of
+threads can change a bit. Before a modulation: round to the activations' grid (half to even). After each layer: leaky
+ReLU with slope 2^-3, round to that grid, clamp.
+The last layers end in the mean on a 1/64 grid and in the level of the standard deviation, found by comparing with
+stored thresholds. `training/export.py` writes the numbers that stand here and proves the bound of every layer.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlae_codec.entropy import FRACTIONS, Gaussians, Ints
+from vlae_codec.models.blocks import SLOPE
+from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, group_channels
+
+WEIGHT_SCALE = 1 << 14
+ACTIVATION_SCALE = 1 << 10
+ACTIVATION_MAX = 127
+SUM_LIMIT = 2.0**53
+MAX_LEVEL = 1000  # of the quality, in tenths
+
+Tensors = Mapping[str, Tensor]
+
+
+def requantise(x: Tensor) -> Tensor:
+    """Leaky ReLU, then the nearest multiple of 2^-10 within ±127."""
+    x = torch.maximum(x, x * SLOPE)
+    return to_grid(x).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX)
+
+
+def to_grid(x: Tensor) -> Tensor:
+    """The nearest multiple of 2^-10."""
+    return torch.round(x * ACTIVATION_SCALE).div_(ACTIVATION_SCALE)
+
+
+def enter(integers: Tensor) -> Tensor:
+    """ŷ or z as activations."""
+    return (integers / LATENT_UNIT).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX)
+
+
+class FixedConv2d:
+    """A convolution whose sums are exact; zeros beyond the border, (B, C, H, W) -> (B, C', H', W')."""
+
+    def __init__(self, tensors: Tensors, name: str, stride: int = 1):
+        self.weight = tensors[f"{name}.weight"].double() / WEIGHT_SCALE
+        self.bias = tensors[f"{name}.bias"].double() / WEIGHT_SCALE
+        self.stride = stride
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Activations -> exact sums."""
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.weight.shape[-1] // 2)
+
+
+class FixedModulation:
+    """x * scale + shift per channel, for one quality: linear between the anchors, in integers, rounded down."""
+
+    def __init__(self, tensors: Tensors, name: str, level: int):
+        self.scale, self.shift = (interpolate(tensors[f"{name}.{part}"], level) for part in ("scale", "shift"))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) -> the same shape."""
+        return to_grid(x) * self.scale + self.shift
+
+
+def interpolate(anchors: Tensor, level: int) -> Tensor:
+    """(anchors, C) integers -> (1, C, 1, 1) multiples of 2^-14, for a quality in tenths."""
+    position = level * (len(anchors) - 1)
+    below = min(position // MAX_LEVEL, len(anchors) - 2)
+    weight = position - below * MAX_LEVEL
+    low, high = anchors[below].long(), anchors[below + 1].long()
+    value = (low * (MAX_LEVEL - weight) + high * weight).div(MAX_LEVEL, rounding_mode="floor")
+    return value.double()[None, :, None, None] / WEIGHT_SCALE
+
+
+class ExactPrior:
+    """p(z), q(z | ŷ0, ŷ1, ŷ2) and p(ŷ_t | ŷ_<t, z) of one model, for any picture.
+
+    Args:
+        tensors: the integers that `training/export.py` writes, names without "prior.".
+    """
+
+    def __init__(self, tensors: Tensors):
+        self.tensors = tensors
+        self.prior_level = tensors["prior_level"].int()
+        self.latent = len(tensors["contexts.0.out.bias"]) // 2
+        self.channels = group_channels(self.latent)
+        self.std_thresholds, self.log_std_thresholds = (
+            tensors[name].double() / ACTIVATION_SCALE for name in ("std_thresholds", "log_std_thresholds")
+        )
+        self.hyper_analysis = [
+            FixedConv2d(tensors, f"hyper_analysis.{name}", stride)
+            for name, stride in (("inp", 1), ("down32", 2), ("down64", 2), ("out", 1))
+        ]
+        self.hyper_synthesis = [FixedConv2d(tensors, f"hyper_synthesis.{name}") for name in ("inp", "up32.0", "out")]
+        self.contexts = [
+            {
+                name: FixedConv2d(tensors, f"contexts.{t}.{name}")
+                for name in ("known", "features", "hidden", "out")
+                if f"contexts.{t}.{name}.weight" in tensors
+            }
+            for t in range(GROUPS)
+        ]
+
+    def modulation(self, name: str, level: int) -> FixedModulation:
+        """The modulation of that name for a quality in tenths."""
+        return FixedModulation(self.tensors, f"{name}.modulation", level)
+
+    def posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, latent, h, w) integers, the last group zero -> mean in 64ths and level of z, (1, Z, h/4, w/4)."""
+        h = enter(y)
+        *layers, last = self.hyper_analysis
+        for layer in layers:
+            h = requantise(layer(h))
+        mean, log_std = last(h).chunk(2, 1)
+        return torch.round(mean * FRACTIONS), torch.bucketize(log_std, self.log_std_thresholds)
+
+    def features(self, z: Tensor, level: int) -> Tensor:
+        """(1, Z, h/4, w/4) integers -> (1, features, h/2, w/2)."""
+        first, up, last = self.hyper_synthesis
+        h = requantise(first(enter(z)))
+        h = requantise(F.pixel_shuffle(up(h), 2))
+        return requantise(self.modulation("hyper_synthesis", level)(last(h)))
+
+    def likelihood(self, known: Sequence[Tensor], features: Tensor | None, level: int) -> tuple[Tensor, Tensor]:
+        """Known groups (1, latent, h/2, w/2) -> mean in 64ths and level of the next one, the same shape."""
+        t = len(known)
+        context, terms = self.contexts[t], []
+        if known:
+            terms.append(context["known"](enter(torch.cat(list(known), 1))))
+        if "features" in context:
+            assert features is not None
+            terms.append(context["features"](features))
+        h = requantise(self.modulation(f"contexts.{t}", level)(sum(terms[1:], terms[0])))
+        mean, raw = context["out"](requantise(context["hidden"](h))).chunk(2, 1)
+        return torch.round(mean * (LATENT_UNIT * FRACTIONS)), torch.bucketize(raw, self.std_thresholds)
+
+
+class SegmentModel:
+    """The prior for the latents of one segment, as `bitsback.LatentModel`: flat integers in, Gaussians out.
+
+    Positions between the segment's edge and the next multiple of four are zeros that both sides know; they are
+    in no flat array. Flat arrays run over channels, then rows, then columns of the (latent, h/2, w/2) groups.
+
+    Args:
+        prior: of the model.
+        size: rows and columns of the segment's latents.
+        level: quality in tenths.
+    """
+
+    def __init__(self, prior: ExactPrior, size: tuple[int, int], level: int):
+        self.exact, self.level = prior, level
+        self.size = height, width = size
+        padded = [-(-side // 4) * 4 for side in self.size]
+        self.hyper_shape = (1, len(prior.prior_level), padded[0] // 4, padded[1] // 4)
+        inside = torch.zeros(1, prior.latent, *padded, dtype=torch.bool)
+        inside[:, :, :height, :width] = True
+        self.inside = self.to_groups(inside)
+
+    def to_groups(self, y: Tensor) -> list[Tensor]:
+        """(1, latent, h, w) -> four of (1, latent, h/2, w/2), as `VLAE.split`."""
+        cells = F.pixel_unshuffle(y, 2)
+        return [cells[:, channels] for channels in self.exact.channels]
+
+    def split(self, y: Ints) -> list[Ints]:
+        """Latents (latent, height, width) -> four flat groups."""
+        height, width = self.size
+        pad = (0, -width % 4, 0, -height % 4)
+        groups = self.to_groups(F.pad(torch.from_numpy(y)[None], pad))
+        return [group[inside].numpy() for group, inside in zip(groups, self.inside, strict=True)]
+
+    def merge(self, groups: Sequence[Ints]) -> Ints:
+        """Undo `split`."""
+        height, width = self.size
+        y: Ints = self.assemble(groups)[0, :, :height, :width].int().numpy()
+        return y
+
+    def dense(self, groups: Sequence[Ints]) -> list[Tensor]:
+        """Flat groups -> (1, latent, h/2, w/2) in float64, zeros outside."""
+        return [
+            torch.zeros(inside.shape, dtype=torch.float64).masked_scatter_(inside, torch.from_numpy(group).double())
+            for group, inside in zip(groups, self.inside, strict=False)
+        ]
+
+    def assemble(self, groups: Sequence[Ints]) -> Tensor:
+        """Flat groups, the missing ones zero -> (1, latent, h, w) in float64."""
+        known = self.dense(groups)
+        known += [torch.zeros_like(known[0])] * (GROUPS - len(known))
+        return F.pixel_shuffle(torch.cat(known, 1)[:, self.exact.channels.flatten().argsort()], 2)
+
+    def prior(self) -> Gaussians:
+        """p(z): zero means, a level per channel."""
+        level = self.exact.prior_level[None, :, None, None].expand(self.hyper_shape)
+        return Gaussians(np.zeros(level.numel(), np.int32), flat(level))
+
+    def posterior(self, known: Sequence[Ints]) -> Gaussians:
+        """q(z | ŷ0, ŷ1, ŷ2), to be sampled."""
+        mean, level = self.exact.posterior(self.assemble(known))
+        return Gaussians(flat(mean), flat(level), escapes=False)
+
+    def condition(self, z: Ints) -> Tensor:
+        """The features of z: (1, features, h/2, w/2)."""
+        return self.exact.features(torch.from_numpy(z).double().reshape(self.hyper_shape), self.level)
+
+    def likelihood(self, known: Sequence[Ints], condition: Tensor | None) -> Gaussians:
+        """p(ŷ_t | ŷ_<t, z) with t = len(known)."""
+        mean, level = self.exact.likelihood(self.dense(known), condition, self.level)
+        inside = self.inside[len(known)]
+        return Gaussians(flat(mean[inside]), flat(level[inside]))
+
+
+def flat(x: Tensor) -> Ints:
+    """(n,) 32-bit integers."""
+    values: NDArray[np.int32] = x.int().flatten().numpy()
+    return values

@@ -1,0 +1,258 @@
+"""The Variational Lossy Autoencoder (Chen et al., 2016, https://arxiv.org/abs/1611.02731) in floating point.
+
+One method per distribution and transform; nothing here opens a file, prints or reads a global.
+
+    x  --analysis--> y --round--> ŷ --synthesis--> x̂           the discretised latent: all that is kept of x
+    p(ŷ) = ∫ p(z) Π_t p(ŷ_t | ŷ_<t, z) dz,  t = 0..3            a VAE with an autoregressive decoder over four groups
+    q(z | ŷ_0, ŷ_1, ŷ_2);  p(ŷ_3 | ŷ_0, ŷ_1, ŷ_2) without z     so that ŷ_3 can pay for the bits that z borrows
+
+Training uses this class; coding uses its analysis and synthesis, and the fixed-point prior of `exact.py`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vlae_codec.models.blocks import (
+    Anchors,
+    ModulatedBlocks,
+    Modulation,
+    PreciseConv2d,
+    ResidualBlock,
+    activation,
+    initialise,
+)
+
+GROUPS = 4
+STRIDE = 64  # pixels per position of z; latents are at 1/16
+LATENT_UNIT = 4.0  # the prior sees ŷ in units of four steps, so that ±127 in fixed point is ±508 steps
+MIN_STD = 0.1  # of a latent, in steps
+CELL_ORDER = (0, 2, 3, 1)  # of the four positions of each 2x2 cell
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of a model, saved beside its weights; channels unless said."""
+
+    latent: int = 192
+    hyper_latent: int = 32
+    features: int = 192
+    hyper_width: int = 128
+    context: int = 256
+    width4: int = 48
+    width8: int = 160
+    width16: int = 256
+    blocks4: int = 1
+    blocks8: int = 5
+    blocks16: int = 3
+    anchors: int = 8
+    lambda_low: float = 0.0005
+    lambda_high: float = 0.256
+
+    def rate_to_lambda(self, rate: Tensor) -> Tensor:
+        """λ of the loss bits/pixel + λ·MSE (0..255 scale) for rate indices 0 to 1; log-linear."""
+        return self.lambda_low * (self.lambda_high / self.lambda_low) ** rate
+
+
+class Normal(NamedTuple):
+    """A diagonal Gaussian; mean and standard deviation broadcast against each other."""
+
+    mean: Tensor
+    std: Tensor
+
+
+class Analysis(nn.Module):
+    """(B, 3, H, W) in ±0.5, sides multiples of 16 -> (B, latent, H/16, W/16)."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.stem = nn.Sequential(nn.PixelUnshuffle(4), *(ResidualBlock(c.width4) for _ in range(c.blocks4)))
+        self.down8 = nn.Conv2d(c.width4, c.width8, 2, stride=2)
+        self.blocks8 = ModulatedBlocks(c.anchors, c.width8, c.blocks8)
+        self.down16 = nn.Conv2d(c.width8, c.width16, 2, stride=2)
+        self.blocks16 = nn.Sequential(*(ResidualBlock(c.width16) for _ in range(c.blocks16)))
+        self.out = PreciseConv2d(c.width16, c.latent, 1)
+        for conv in (self.down8, self.down16, self.out):
+            initialise(conv)
+
+    def forward(self, x: Tensor, rate: Tensor) -> Tensor:
+        """As the class says; `rate` is (B,)."""
+        h = self.down16(self.blocks8(self.down8(self.stem(x)), rate))
+        y: Tensor = self.out(self.blocks16(h))
+        return y
+
+
+class Synthesis(nn.Module):
+    """(B, latent, H/16, W/16) -> (B, 3, H, W) in ±0.5: `Analysis` read upwards."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.inp = PreciseConv2d(c.latent, c.width16, 1)
+        self.blocks16 = nn.Sequential(*(ResidualBlock(c.width16) for _ in range(c.blocks16)))
+        self.up8 = nn.Sequential(nn.Conv2d(c.width16, 4 * c.width8, 1), nn.PixelShuffle(2))
+        self.blocks8 = ModulatedBlocks(c.anchors, c.width8, c.blocks8)
+        self.up4 = nn.Sequential(nn.Conv2d(c.width8, 4 * c.width4, 1), nn.PixelShuffle(2))
+        self.blocks4 = nn.Sequential(*(ResidualBlock(c.width4) for _ in range(c.blocks4)))
+        self.out = nn.Conv2d(c.width4, 48, 3, padding=1)
+        for conv in (self.inp, self.up8, self.up4, self.out):
+            initialise(conv)
+        self.out.weight.data.mul_(0.01)  # He's scale gives an error of 5e4 at the first step
+
+    def forward(self, y: Tensor, rate: Tensor) -> Tensor:
+        """As the class says; `rate` is (B,)."""
+        h = self.inp(y)
+        if torch.is_autocast_enabled(h.device.type):
+            h = h.to(torch.get_autocast_dtype(h.device.type))
+        h = self.up4(self.blocks8(self.up8(self.blocks16(h)), rate))
+        return F.pixel_shuffle(self.out(self.blocks4(h)), 4)
+
+
+class HyperAnalysis(nn.Module):
+    """(B, latent, H/16, W/16) in latent units -> (B, 2 * hyper_latent, H/64, W/64): mean and log std of z."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        n = c.hyper_width
+        self.inp = nn.Conv2d(c.latent, n, 1)
+        self.down32 = nn.Conv2d(n, n, 3, stride=2, padding=1)
+        self.down64 = nn.Conv2d(n, n, 3, stride=2, padding=1)
+        self.out = PreciseConv2d(n, 2 * c.hyper_latent, 1)
+        initialise(self)
+        self.out.weight.data.mul_(0.1)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """As the class says."""
+        h = activation(self.down64(activation(self.down32(activation(self.inp(y))))))
+        out: Tensor = self.out(h)
+        return out
+
+
+class HyperSynthesis(nn.Module):
+    """(B, hyper_latent, H/64, W/64) -> (B, features, H/32, W/32), modulated by the rate."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        n = c.hyper_width
+        self.inp = nn.Conv2d(c.hyper_latent, n, 3, padding=1)
+        self.up32 = nn.Sequential(nn.Conv2d(n, 4 * n, 1), nn.PixelShuffle(2))
+        self.out = nn.Conv2d(n, c.features, 3, padding=1)
+        self.modulation = Modulation(c.anchors, c.features)
+        initialise(self)
+
+    def forward(self, z: Tensor, rate: Tensor) -> Tensor:
+        """As the class says; `rate` is (B,)."""
+        h = self.out(activation(self.up32(activation(self.inp(z)))))
+        return activation(self.modulation(h, rate))
+
+
+class Context(nn.Module):
+    """Mean and raw std of group t: (B, t * latent, h, w), (B, features, h, w) or None -> (B, 2 * latent, h, w).
+
+    A 3x3 convolution over exactly the known groups; group 0 has only z, the last group only its context.
+    """
+
+    def __init__(self, c: Config, group: int):
+        super().__init__()
+        self.known = nn.Conv2d(group * c.latent, c.context, 3, padding=1) if group else None
+        self.features = nn.Conv2d(c.features, c.context, 1) if group < GROUPS - 1 else None
+        self.modulation = Modulation(c.anchors, c.context)
+        self.hidden = nn.Conv2d(c.context, c.context, 1)
+        self.out = PreciseConv2d(c.context, 2 * c.latent, 1)
+        initialise(self)
+        self.out.weight.data.mul_(0.1)
+        assert self.out.bias is not None
+        self.out.bias.data[c.latent :].fill_(0.5)
+
+    def forward(self, known: Tensor | None, features: Tensor | None, rate: Tensor) -> Tensor:
+        """As the class says; `rate` is (B,)."""
+        h = activation(self.modulation(self.gather(known, features), rate))
+        out: Tensor = self.out(activation(self.hidden(h)))
+        return out
+
+    def gather(self, known: Tensor | None, features: Tensor | None) -> Tensor:
+        """The sum of what the known groups and the prior's features say: (B, context, h, w)."""
+        terms: list[Tensor] = [net(x) for net, x in ((self.known, known), (self.features, features)) if net is not None]
+        return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+
+
+class VLAE(nn.Module):
+    """All networks of one model. `rate` is (B,), the rate index 0 (fewest bits) to 1."""
+
+    group_channels: Tensor
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = c = config
+        span = 0.5 * math.log(c.lambda_high / c.lambda_low)
+        self.analysis_net, self.synthesis_net = Analysis(c), Synthesis(c)
+        self.log_gain = Anchors(c.anchors, c.latent, 0.0, span)  # the step shrinks with sqrt(λ)
+        self.log_inverse_gain = Anchors(c.anchors, c.latent, 0.0, -span)
+        self.hyper_analysis, self.hyper_synthesis = HyperAnalysis(c), HyperSynthesis(c)
+        self.log_prior_std = nn.Parameter(torch.zeros(c.hyper_latent))
+        self.contexts = nn.ModuleList(Context(c, t) for t in range(GROUPS))
+        self.register_buffer("group_channels", group_channels(c.latent), persistent=False)
+
+    def analysis(self, x: Tensor, rate: Tensor) -> Tensor:
+        """(B, 3, H, W) in ±0.5 -> y (B, latent, H/16, W/16) in quantisation steps, before rounding."""
+        y: Tensor = self.analysis_net(x, rate)
+        gain: Tensor = self.log_gain(rate).exp()
+        return y * gain
+
+    def synthesis(self, y: Tensor, rate: Tensor) -> Tensor:
+        """Integer latents in float32 -> (B, 3, H, W) in ±0.5, float32, not clamped."""
+        x: Tensor = self.synthesis_net(y * self.log_inverse_gain(rate).exp(), rate)
+        return x.float()
+
+    def split(self, y: Tensor) -> list[Tensor]:
+        """(B, latent, h, w), sides even -> the four context groups, each (B, latent, h/2, w/2).
+
+        Channel c at position p of each 2x2 cell belongs to group (quarter(c) + order(p)) mod 4, so that every
+        group has a quarter of the channels of every position and all four positions.
+        """
+        cells = F.pixel_unshuffle(y, 2)
+        return [cells[:, channels] for channels in self.group_channels]
+
+    def merge(self, groups: Sequence[Tensor]) -> Tensor:
+        """Undo `split`."""
+        cells = torch.cat(list(groups), 1)[:, self.group_channels.flatten().argsort()]
+        return F.pixel_shuffle(cells, 2)
+
+    def prior(self) -> Normal:
+        """p(z), one Gaussian per channel: (1, hyper_latent, 1, 1)."""
+        std = self.log_prior_std.clamp(-5, 5).exp()[None, :, None, None]
+        return Normal(torch.zeros_like(std), std)
+
+    def posterior(self, groups: Sequence[Tensor]) -> Normal:
+        """q(z | ŷ0, ŷ1, ŷ2), (B, hyper_latent, H/64, W/64); groups after the third are not looked at."""
+        y = self.merge([*groups[: GROUPS - 1], torch.zeros_like(groups[0])])
+        mean, log_std = self.hyper_analysis(y / LATENT_UNIT).chunk(2, 1)
+        return Normal(mean, log_std.clamp(-6, 3).exp())
+
+    def condition(self, z: Tensor, rate: Tensor) -> Tensor:
+        """What the likelihoods of groups 0 to 2 know of z: (B, features, H/32, W/32)."""
+        features: Tensor = self.hyper_synthesis(z, rate)
+        return features
+
+    def likelihood(self, known: Sequence[Tensor], features: Tensor | None, rate: Tensor) -> Normal:
+        """p(ŷ_t | ŷ_<t, z) with t = len(known), before the integral over each step; (B, latent, h/2, w/2).
+
+        `features` is `condition(z)`; the last group does not look at it.
+        """
+        t = len(known)
+        context = torch.cat(list(known), 1) / LATENT_UNIT if t else None
+        mean, raw = self.contexts[t](context, features, rate).chunk(2, 1)
+        return Normal(mean * LATENT_UNIT, F.softplus(raw).clamp_min(MIN_STD))
+
+
+def group_channels(latent: int) -> Tensor:
+    """(4, latent) indices into the channels of pixel_unshuffle(ŷ, 2), by group."""
+    members: list[list[int]] = [[] for _ in range(GROUPS)]
+    for channel in range(latent):
+        for position in range(4):
+            members[(channel * 4 // latent + CELL_ORDER[position]) % GROUPS].append(channel * 4 + position)
+    return torch.tensor(members)

@@ -1,0 +1,1 @@
+"""Everything that makes a model; the codec itself never imports it."""

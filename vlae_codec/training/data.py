@@ -1,0 +1,74 @@
+"""Random crops of a folder of photographs: decoded once to memory, then cut, mirrored and turned to floats."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlae_codec.errors import InputError
+from vlae_codec.images import Picture, read
+
+Pixels = NDArray[np.uint8]
+SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+
+class Crops:
+    """Draws crops from pictures that are at least as large.
+
+    Args:
+        pictures: (H, W, 3) arrays; smaller ones than `size` are left out.
+        size: side of a crop in pixels.
+    Raises:
+        InputError: no picture is large enough.
+    """
+
+    def __init__(self, pictures: Sequence[Pixels], size: int):
+        self.pictures = [p for p in pictures if min(p.shape[:2]) >= size]
+        self.size = size
+        if not self.pictures:
+            raise InputError(f"none of {len(pictures)} pictures has both sides of at least {size} pixels")
+
+    def draw(self, count: int) -> Tensor:
+        """(count, 3, size, size) float32 in ±0.5, drawn with torch's random state; half of them mirrored."""
+        out = np.empty((count, self.size, self.size, 3), np.uint8)
+        for crop in out:
+            crop[:] = self.draw_one()
+        return to_floats(torch.from_numpy(out))
+
+    def draw_one(self) -> Pixels:
+        """(size, size, 3) from a picture, a place and a direction drawn evenly."""
+        picture = self.pictures[randrange(len(self.pictures))]
+        y, x = (randrange(side - self.size + 1) for side in picture.shape[:2])
+        return picture[y : y + self.size, x : x + self.size][:, :: (1, -1)[randrange(2)]]
+
+
+def randrange(stop: int) -> int:
+    """An integer in [0, stop), from torch's random state, which checkpoints keep."""
+    return int(torch.randint(stop, ()))
+
+
+def to_floats(pixels: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in ±0.5."""
+    return pixels.permute(0, 3, 1, 2).float() / 255 - 0.5
+
+
+def load(folder: Path, limit: int | None = None) -> list[Pixels]:
+    """Every picture below `folder` in the order of names, as (H, W, 3) uint8; unreadable files are refused by name."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)[:limit]
+    if not paths:
+        raise InputError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(load_one, paths))
+
+
+def load_one(path: Path) -> Pixels:
+    """(H, W, 3) uint8; gray is repeated, alpha left out."""
+    try:
+        picture: Picture = read(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    return np.ascontiguousarray(np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3)))

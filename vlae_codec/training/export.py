@@ -1,0 +1,203 @@
+"""From a checkpoint to the file that the codec loads: safetensors, integers for the prior, float16 for the transforms.
+
+The prior is rounded to the grids of `models/exact.py`; the bound of every layer is proved, and what the rounding costs
+is measured on photographs. Channels of z that carry next to nothing are left out; the others are put on a grid of
+one posterior standard deviation, which is folded into the weights on both sides of z.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vlae_codec.bitsback import KNOWN
+from vlae_codec.entropy import LEVELS, LEVELS_PER_OCTAVE, level_std
+from vlae_codec.errors import LimitError
+from vlae_codec.models import save
+from vlae_codec.models.exact import (
+    ACTIVATION_MAX,
+    ACTIVATION_SCALE,
+    MAX_LEVEL,
+    SUM_LIMIT,
+    WEIGHT_SCALE,
+    ExactPrior,
+    SegmentModel,
+)
+from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, VLAE, Normal
+from vlae_codec.training.checkpoint import Checkpoint, averaged
+from vlae_codec.training.objective import interval_bits, kl_bits
+
+RATES = (0.0, 0.25, 0.5, 0.75, 1.0)  # rate indices at which things are measured
+MIN_KL = 0.02  # bits per channel and position of z; below it at every rate, the channel becomes constant
+MAX_COST = 0.001  # of the rate, that rounding may cost
+
+
+@dataclass(frozen=True)
+class HyperGrid:
+    """Channels of z that are kept (k,), and the grid of each (k,): z is a multiple of `step`."""
+
+    kept: Tensor
+    step: Tensor
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an export proved and measured.
+
+    cost: extra bits of the fixed-point prior against the float one, as a fraction, at each of RATES.
+    headroom: bits by which the largest possible sum of any layer stays below 2^53 of its unit.
+    kept: channels of z that are coded.
+    """
+
+    cost: tuple[float, ...]
+    headroom: float
+    kept: int
+
+    def text(self) -> str:
+        """In words."""
+        costs = ", ".join(f"{cost:+.3%} at {rate:g}" for rate, cost in zip(RATES, self.cost, strict=True))
+        return (
+            f"Rounding the prior changes the rate by {costs} (rate index). The largest possible sum of any layer stays "
+            f"{self.headroom:.1f} bits below the limit of exactness. {self.kept} channels of z are coded."
+        )
+
+
+@torch.no_grad()
+def latents(model: VLAE, x: Tensor, rate: float) -> tuple[list[Tensor], Normal]:
+    """Rounded groups of crops (B, 3, H, W), and the posterior of z."""
+    groups = model.split(model.analysis(x, torch.full((len(x),), rate)).round())
+    return groups, model.posterior(groups)
+
+
+@torch.no_grad()
+def hyper_grid(model: VLAE, x: Tensor) -> HyperGrid:
+    """The grid of z, from crops (B, 3, H, W)."""
+    kl, log_std = [], []
+    for rate in RATES:
+        q = latents(model, x, rate)[1]
+        kl.append(kl_bits(q, model.prior()).mean((0, 2, 3)))
+        log_std.append(q.std.log().mean((0, 2, 3)))
+    kept = (torch.stack(kl).amax(0) > MIN_KL).nonzero().flatten()
+    if not len(kept):  # a collapsed z: one channel stays, so that the file has its shape
+        kept = torch.stack(kl).amax(0).argmax()[None]
+    return HyperGrid(kept, torch.stack(log_std).mean(0).exp()[kept])
+
+
+def prior_weights(model: VLAE, grid: HyperGrid) -> dict[str, Tensor]:
+    """Float weights of the prior networks with the grid of z folded in, named as in the file."""
+    parts = ("hyper_analysis.", "hyper_synthesis.", "contexts.")
+    weights = {n: w.detach().clone() for n, w in model.state_dict().items() if n.startswith(parts)}
+    unit = LATENT_UNIT * grid.step[None, :, None, None]
+    weights["hyper_synthesis.inp.weight"] = weights["hyper_synthesis.inp.weight"][:, grid.kept] * unit
+    out, bias = weights["hyper_analysis.out.weight"], weights["hyper_analysis.out.bias"]
+    hyper = model.config.hyper_latent
+    step = grid.step[:, None, None, None]
+    weights["hyper_analysis.out.weight"] = torch.cat([out[grid.kept] / step, out[hyper + grid.kept]])
+    weights["hyper_analysis.out.bias"] = torch.cat(
+        [bias[grid.kept] / grid.step, bias[hyper + grid.kept] - grid.step.log()]
+    )
+    return {name.replace(".values", ""): w for name, w in weights.items()}
+
+
+@torch.no_grad()
+def integers(weights: dict[str, Tensor], model: VLAE, grid: HyperGrid) -> dict[str, Tensor]:
+    """The tensors of `ExactPrior`: weights in units of 2^-14, each as int16 where that is wide enough."""
+    fixed = {name: (w.double() * WEIGHT_SCALE).round() for name, w in weights.items()}
+    std = model.prior().std.flatten()[grid.kept] / grid.step
+    level = (LEVELS_PER_OCTAVE * (std / level_std(0)).log2()).round().clamp(0, LEVELS - 1)
+    between = torch.tensor([level_std(i + 0.5) for i in range(LEVELS - 1)], dtype=torch.float64)
+    fixed["prior_level"] = level
+    fixed["log_std_thresholds"] = (between.log() * ACTIVATION_SCALE).round()
+    fixed["std_thresholds"] = (between.expm1().log() * ACTIVATION_SCALE).round()
+    return {name: narrow(w) for name, w in fixed.items()}
+
+
+def narrow(values: Tensor) -> Tensor:
+    """Whole numbers as int16, or as int32 where they need it."""
+    largest = float(values.abs().max())
+    if largest > 2**31 - 1:
+        raise LimitError(f"a weight of {largest / WEIGHT_SCALE:.3g} does not fit into 32 bits")
+    return values.to(torch.int16 if largest < 2**15 else torch.int32)
+
+
+def prove_bounds(tensors: dict[str, Tensor]) -> float:
+    """Least headroom, in bits, of the sums of all layers below 2^53 of their unit.
+
+    Raises:
+        LimitError: a layer could leave it; the message names the layer.
+    """
+    least, limit = math.inf, SUM_LIMIT / (WEIGHT_SCALE * ACTIVATION_SCALE)
+    for name in (n.removesuffix(".weight") for n in tensors if n.endswith(".weight")):
+        weight, bias = tensors[f"{name}.weight"].double(), tensors[f"{name}.bias"].double()
+        largest = float((weight.abs().flatten(1).sum(1) * ACTIVATION_MAX + bias.abs()).max()) / WEIGHT_SCALE
+        owner = modulation_of(name, tensors)
+        if owner:
+            scale, shift = (float(tensors[f"{owner}.{part}"].abs().max()) / WEIGHT_SCALE for part in ("scale", "shift"))
+            # Known groups and features are added before the modulation: twice the larger of the two bounds both.
+            largest = 2 * largest * max(scale, 1.0) + shift
+        headroom = math.log2(limit / largest)
+        if headroom <= 0:
+            raise LimitError(f"{name}: sums reach {largest:.3g}, exact below {limit:.3g}")
+        least = min(least, headroom)
+    return least
+
+
+def modulation_of(layer: str, tensors: dict[str, Tensor]) -> str | None:
+    """The modulation that follows a layer, if one does."""
+    network, part = layer.rsplit(".", 1)
+    follows = part in ("known", "features") or (network == "hyper_synthesis" and part == "out")
+    return f"{network}.modulation" if follows and f"{network}.modulation.scale" in tensors else None
+
+
+@torch.no_grad()
+def float_bits(model: VLAE, groups: list[Tensor], z: Tensor, rate: float, grid: HyperGrid) -> float:
+    """Bits of one crop under the float model, for z (1, kept, h, w) on its grid."""
+    rates = torch.full((1,), rate)
+    full = torch.zeros(1, model.config.hyper_latent, *z.shape[2:])
+    full[:, grid.kept] = z * grid.step[None, :, None, None]
+    features = model.condition(full, rates)
+    bits = sum(
+        float(interval_bits(g, model.likelihood(groups[:t], features, rates)).sum()) for t, g in enumerate(groups)
+    )
+    std = (model.prior().std.flatten()[grid.kept] / grid.step)[None, :, None, None]
+    return bits + float(interval_bits(z, Normal(torch.zeros_like(std), std)).sum())
+
+
+@torch.no_grad()
+def rounding_cost(model: VLAE, prior: ExactPrior, grid: HyperGrid, x: Tensor, rate: float) -> float:
+    """Bits of the fixed-point prior over those of the float one, minus 1, on crops (B, 3, H, W) at equal ŷ and z."""
+    exact = wanted = 0.0
+    for crop in x:
+        groups, _ = latents(model, crop[None], rate)
+        y = model.merge(groups)[0].int().numpy()
+        segment = SegmentModel(prior, (y.shape[1], y.shape[2]), round(rate * MAX_LEVEL))
+        flat = segment.split(y)
+        z = segment.posterior(flat[:KNOWN]).mode()
+        condition = segment.condition(z)
+        exact += segment.prior().bits(z)
+        exact += sum(segment.likelihood(flat[:t], condition).bits(flat[t]) for t in range(GROUPS))
+        wanted += float_bits(model, groups, torch.from_numpy(z).float().reshape(segment.hyper_shape), rate, grid)
+    return exact / wanted - 1
+
+
+def export(checkpoint: Checkpoint, x: Tensor, path: Path) -> Report:
+    """Write the averaged weights of a checkpoint as a model file.
+
+    Args:
+        x: crops of photographs (B, 3, H, W) in ±0.5 to measure on, sides multiples of 64.
+        path: of the new file.
+    Raises:
+        LimitError: a layer's sums could leave the exact range, or rounding costs more than MAX_COST of the rate.
+    """
+    model = averaged(checkpoint)
+    grid = hyper_grid(model, x)
+    tensors = integers(prior_weights(model, grid), model, grid)
+    headroom = prove_bounds(tensors)
+    prior = ExactPrior(tensors)
+    cost = tuple(rounding_cost(model, prior, grid, x, rate) for rate in RATES)
+    if max(cost) > MAX_COST:
+        raise LimitError(f"rounding costs {max(cost):.3%} of the rate; at most {MAX_COST:.1%} is allowed")
+    save(path, model, tensors)
+    return Report(cost, headroom, len(grid.kept))

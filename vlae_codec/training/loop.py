@@ -1,0 +1,242 @@
+"""The training loop: crops in, checkpoints and TensorBoard scalars out.
+
+One process, or several under torchrun (gloo on CPUs, nccl on GPUs; the same code): each draws its own crops,
+gradients are averaged, every process then takes the same step. SIGINT and SIGTERM end the run after the
+current step with a checkpoint; a killed run loses what came after the last one, `checkpoint_seconds` at most.
+"""
+
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from vlae_codec.errors import UsageError
+from vlae_codec.models.vlae import STRIDE, VLAE, Config
+from vlae_codec.training import checkpoint as checkpoints
+from vlae_codec.training.checkpoint import Checkpoint
+from vlae_codec.training.config import TrainConfig
+from vlae_codec.training.data import Crops, Pixels
+from vlae_codec.training.objective import Terms, evaluate
+from vlae_codec.training.optimizer import MuonAdam, rank_and_world
+
+
+def fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware, so that autocast pays."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextmanager
+def processes() -> Iterator[torch.device]:
+    """Join the other processes that torchrun started, if it did; yields this process's device."""
+    device = (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    )
+    if "RANK" not in os.environ:
+        yield device
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+class Wishes(NamedTuple):
+    """What one process wants all of them to do after a step."""
+
+    stop: bool
+    save: bool
+
+
+class StopRequest:
+    """Notes SIGINT and SIGTERM; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.note)
+
+    def note(self, number: int, frame: Any) -> None:
+        """The signal handler."""
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+class Trainer:
+    """A model, its average, its optimizer and where they stand.
+
+    Args:
+        start: the checkpoint to go on from; its `random` is used only by as many processes as wrote it.
+        config: settings from here on; may differ from the checkpoint's.
+        device: where to compute.
+    """
+
+    def __init__(self, start: Checkpoint, config: TrainConfig, device: torch.device):
+        if config.crop % STRIDE:
+            raise UsageError(f"crop {config.crop} is not a multiple of {STRIDE} pixels")
+        self.config, self.device = config, device
+        self.step, self.pixels, self.seconds = start.step, start.pixels, start.seconds
+        self.model = VLAE(start.model_config).to(device)
+        self.model.load_state_dict(start.model)
+        self.parameters = dict(self.model.named_parameters())
+        self.ema = {name: start.ema[name].to(device) for name in self.parameters}
+        self.optimizer = MuonAdam(self.parameters.items())
+        if start.optimizer:
+            self.optimizer.load_state_dict(start.optimizer)
+        self.seed(start.random)
+
+    def seed(self, states: list[Tensor]) -> None:
+        """Go on with the random state of this process, or begin one."""
+        rank, world = rank_and_world()
+        torch.manual_seed(1000 * self.config.seed + 1 + rank)
+        if len(states) == world:
+            torch.set_rng_state(states[rank])
+
+    def train_step(self, x: Tensor, wishes: Wishes) -> tuple[Terms, float, Wishes]:
+        """One step on crops (B, 3, H, W): the terms, the norm of the gradient, and the wishes of all processes."""
+        rate = torch.rand(len(x)).to(self.device)
+        self.model.zero_grad(set_to_none=True)
+        with self.autocast():
+            terms = evaluate(self.model, x, rate, self.config.objective, self.step)
+        torch.autograd.backward(terms.loss)
+        wishes = self.average_gradients(wishes)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.gradient_norm)
+        if torch.isfinite(norm):
+            self.optimizer.step(self.config.rate_at(self.step))
+        self.update_ema()
+        self.step += 1
+        self.pixels += rank_and_world()[1] * x.numel() // 3
+        return terms, float(norm), wishes
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bfloat16 where it is fast."""
+        if self.device.type == "cuda" or fast_bfloat16():
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def average_gradients(self, wishes: Wishes) -> Wishes:
+        """Average over the processes; the wishes travel along, so that all save and stop after the same step."""
+        _, world = rank_and_world()
+        if world == 1:
+            return wishes
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        flat = torch.cat([*(g.flatten() for g in gradients), gradients[0].new_tensor(wishes)])
+        dist.all_reduce(flat)
+        parts = torch.split(flat[:-2] / world, [g.numel() for g in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return Wishes(*(bool(wish > 0) for wish in flat[-2:]))
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Move the average towards the weights; early on faster, so that the start is forgotten."""
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.ema.values()), list(self.parameters.values()), 1 - decay)
+
+    def checkpoint(self) -> Checkpoint:
+        """The state of the run, on every process."""
+        _, world = rank_and_world()
+        random: list[Any] = [torch.get_rng_state()]
+        if world > 1:
+            random = [None] * world
+            dist.all_gather_object(random, torch.get_rng_state())
+        return Checkpoint(
+            self.model.config, self.config, self.model.state_dict(), self.ema, self.step, self.pixels, self.seconds,
+            self.optimizer.state_dict(), random,
+        )  # fmt: skip
+
+
+@dataclass
+class Journal:
+    """Progress of a run as lines on stderr and scalars for TensorBoard; only the first process writes."""
+
+    folder: Path
+    config: TrainConfig
+
+    def __post_init__(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(self.folder))
+        self.since, self.steps = time.monotonic(), 0
+
+    def log(self, step: int, terms: Terms, norm: float) -> None:
+        """Called after every step; writes every `log_steps`."""
+        self.steps += 1
+        if step % self.config.log_steps:
+            return
+        pace = (time.monotonic() - self.since) / self.steps
+        self.since, self.steps = time.monotonic(), 0
+        mse = terms.mse.mean()
+        scalars = {
+            "loss": float(terms.loss.detach()),
+            "bits per pixel": float(terms.bpp.mean()),
+            "KL of z per pixel": float(terms.kl_bpp.mean()),
+            "psnr": float(10 * torch.log10(255**2 / mse)),
+            "gradient norm": norm,
+            "learning rate": self.config.rate_at(step),
+            "seconds per step": pace,
+        }
+        for name, value in scalars.items():
+            self.writer.add_scalar(name, value, step)
+        left = (self.config.steps - step) * pace
+        print(
+            f"{time.strftime('%F %T')}  step {step}/{self.config.steps}  loss {scalars['loss']:.4f}  "
+            f"{scalars['bits per pixel']:.3f} bpp  mse {float(mse):.1f}  norm {norm:.2f}  {pace:.3f} s/step  "
+            f"{left / 3600:.0f} h {left / 60 % 60:.0f} min left",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+
+
+def beginning(model_config: Config, config: TrainConfig) -> Checkpoint:
+    """A run that has not begun: weights from the seed, the same on every process."""
+    torch.manual_seed(config.seed)
+    weights = VLAE(model_config).state_dict()
+    return Checkpoint(model_config, config, weights, {name: w.clone() for name, w in weights.items()})
+
+
+def branch(parent: Checkpoint) -> Checkpoint:
+    """A copy of a run whose steps count from zero: for a decay of its own, or other settings."""
+    return dataclasses.replace(parent, step=0, random=[])
+
+
+def train(pictures: list[Pixels], folder: Path, start: Checkpoint, config: TrainConfig, device: torch.device) -> None:
+    """Train until `config.steps` or a signal; `folder` receives the checkpoint and the TensorBoard file.
+
+    Args:
+        pictures: (H, W, 3) uint8 arrays.
+        start: `beginning`, `branch`, or the checkpoint of an earlier run.
+    """
+    stop = StopRequest()
+    trainer, crops = Trainer(start, config, device), Crops(pictures, config.crop)
+    journal = Journal(folder, config) if rank_and_world()[0] == 0 else None
+    began, saved = time.monotonic() - trainer.seconds, time.monotonic()
+    done = Wishes(stop=False, save=False)
+    while trainer.step < config.steps and not done.stop:
+        x = crops.draw(config.batch).to(device, memory_format=torch.channels_last)
+        wishes = Wishes(stop.requested, time.monotonic() - saved > config.checkpoint_seconds)
+        terms, norm, done = trainer.train_step(x, wishes)
+        trainer.seconds = time.monotonic() - began
+        if journal:
+            journal.log(trainer.step, terms, norm)
+        if done.save:
+            save(trainer, folder)
+            saved = time.monotonic()
+    save(trainer, folder)
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    """Gather the state of all processes; the first one writes it."""
+    state = trainer.checkpoint()
+    if rank_and_world()[0] == 0:
+        checkpoints.save(state, folder / checkpoints.NAME)

@@ -1,0 +1,103 @@
+"""Rate and distortion of a batch of crops, and the loss that weighs them.
+
+    rate = -log2 p(ŷ | z) + KL(q(z | ŷ) || p(z));   loss = mean over crops of (rate/pixels + λ·MSE) / sqrt(λ)
+
+Uniform noise stands for rounding in the rate (Ballé et al., 2017, https://arxiv.org/abs/1611.01704); the context
+networks and the synthesis see rounded latents, whose gradient passes straight through.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vlae_codec.models.vlae import VLAE, Normal
+from vlae_codec.training.config import Objective
+
+LOG2 = math.log(2)
+MIN_PROBABILITY = 1e-9  # 30 bits; what lies further out is coded by an escape
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits of each crop (B,): the four groups of ŷ, and the KL of each channel of z (B, channels)."""
+
+    groups: tuple[Tensor, ...]
+    kl: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """(B,) bits: the negative ELBO on the latents."""
+        return torch.stack(self.groups).sum(0) + self.kl.sum(1)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The loss, and what it is made of: bits per pixel, MSE on the 0..255 scale, KL bits per pixel; each (B,)."""
+
+    loss: Tensor
+    bpp: Tensor
+    mse: Tensor
+    kl_bpp: Tensor
+
+
+def interval_bits(value: Tensor, normal: Normal) -> Tensor:
+    """-log2 of the mass of the unit interval around `value`, elementwise."""
+    distance = (value - normal.mean).abs()
+    scale = normal.std * math.sqrt(2)
+    mass = 0.5 * (torch.erfc((distance - 0.5) / scale) - torch.erfc((distance + 0.5) / scale))
+    return -torch.log2(mass.clamp_min(MIN_PROBABILITY))
+
+
+def kl_bits(q: Normal, p: Normal) -> Tensor:
+    """KL(q || p) in bits, elementwise."""
+    variance = (q.std.square() + (q.mean - p.mean).square()) / (2 * p.std.square())
+    return (torch.log(p.std / q.std) + variance - 0.5) / LOG2
+
+
+def latent_bits(model: VLAE, y: Tensor, rate: Tensor, noise: bool) -> tuple[Tensor, Bits]:
+    """Rounded latents (gradient straight through) and their bits.
+
+    Args:
+        y: (B, latent, h, w) in quantisation steps, not rounded.
+        noise: uniform noise instead of rounding in the rate, z drawn from the posterior; else rounded, z at its mean.
+    """
+    rounded = y + (y.round() - y).detach()
+    known = model.split(rounded)
+    coded = model.split(y + torch.rand_like(y) - 0.5) if noise else known
+    posterior = model.posterior(known)
+    z = posterior.mean + posterior.std * torch.randn_like(posterior.std) if noise else posterior.mean
+    features = model.condition(z, rate)
+    groups = tuple(
+        interval_bits(group, model.likelihood(known[:t], features, rate)).sum((1, 2, 3))
+        for t, group in enumerate(coded)
+    )
+    return rounded, Bits(groups, kl_bits(posterior, model.prior()).sum((2, 3)))
+
+
+def charged_kl(kl: Tensor, positions: int, free_bits: float) -> Tensor:
+    """KL (B, channels) as the loss counts it: a channel below its free bits costs as if it used them.
+
+    The floor holds for the mean over the batch (Kingma et al., 2016, https://arxiv.org/abs/1606.04934), in bits per
+    position of z; returns the sum over channels (B,).
+    """
+    if not free_bits:
+        return kl.sum(1)
+    mean = kl.mean(0, keepdim=True)
+    floor = torch.full_like(mean, free_bits * positions)
+    return torch.where(mean > floor, kl, floor.expand_as(kl)).sum(1)
+
+
+def evaluate(model: VLAE, x: Tensor, rate: Tensor, objective: Objective, step: int) -> Terms:
+    """The loss of crops (B, 3, H, W) in ±0.5 at rate indices (B,)."""
+    rounded, bits = latent_bits(model, model.analysis(x, rate), rate, noise=True)
+    mse = (model.synthesis(rounded, rate) - x).square().mean((1, 2, 3)) * 255**2
+    pixels = x.shape[-2] * x.shape[-1]
+    kl = charged_kl(bits.kl, pixels // 64**2, objective.free_bits)
+    charged = (torch.stack(bits.groups).sum(0) + objective.kl_weight(step) * kl) / pixels
+    config = model.config
+    lam = config.rate_to_lambda(rate)
+    middle = math.sqrt(config.lambda_low * config.lambda_high)
+    loss = ((charged + lam * mse) * (middle / lam).sqrt()).mean()
+    return Terms(loss, bits.total.detach() / pixels, mse.detach(), bits.kl.detach().sum(1) / pixels)
