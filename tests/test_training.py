@@ -240,14 +240,14 @@ def small_config(tmp_path: Path) -> Path:
 def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_step(
     tmp_path: Path, folder_of_pictures: Path, small_config: Path, number: signal.Signals
 ) -> None:
-    process = start_command(tmp_path / "run", folder_of_pictures, small_config, "--steps", "100000")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "step 5/" in line:
-            process.send_signal(number)
-            break
-    rest = process.stderr.read()
-    assert process.wait(30) == 0, rest
+    with start_command(tmp_path / "run", folder_of_pictures, small_config, "--steps", "100000") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "step 5/" in line:
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 0, rest
     last = re.findall(r"step (\d+)/", rest) or ["5"]
     assert checkpoint.load(tmp_path / "run" / checkpoint.NAME).step == int(last[-1])
 
@@ -255,8 +255,8 @@ def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_step(
 def test_two_processes_train_one_model_and_leave_one_checkpoint(
     tmp_path: Path, folder_of_pictures: Path, small_config: Path
 ) -> None:
-    process = start_command(tmp_path / "run", folder_of_pictures, small_config, "--steps", "3", processes=2)
-    _, messages = process.communicate(timeout=120)
+    with start_command(tmp_path / "run", folder_of_pictures, small_config, "--steps", "3", processes=2) as process:
+        _, messages = process.communicate(timeout=120)
     assert process.returncode == 0, messages
     found = checkpoint.load(tmp_path / "run" / checkpoint.NAME)
     assert found.step == 3 and found.pixels == 2 * 3 * 64 * 64 and len(found.random) == 2

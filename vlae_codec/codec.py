@@ -242,7 +242,7 @@ def latents_crc(y: Ints) -> int:
 def analyse(model: models.Model, pixels: NDArray[np.uint8], level: int, precision: torch.dtype) -> Ints:
     """Pixels (H, W, 1 or 3) -> ŷ (C, H/16, W/16)."""
     height, width = pixels.shape[:2]
-    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255 - 0.5
+    x = torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255 - 0.5
     pad = (0, -width % tiles.LATENT, 0, -height % tiles.LATENT)
     x = F.pad(x.expand(-1, 3, -1, -1), pad, mode="replicate").contiguous(memory_format=torch.channels_last)
     with autocast(precision):

@@ -46,7 +46,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
-        return x + self.expand(activation(self.spatial(activation(self.reduce(x)))))
+        branch: Tensor = self.expand(activation(self.spatial(activation(self.reduce(x)))))
+        return x + branch
 
 
 class Anchors(nn.Module):
