@@ -41,12 +41,12 @@ def test_the_exact_prior_agrees_with_the_float_one(small_vlae: VLAE, small_model
     flat = model.split(y)
     known = small_vlae.merge([*groups[:3], torch.zeros_like(groups[3])])
     mean, log_std = small_vlae.hyper_analysis(known / LATENT_UNIT).chunk(2, 1)
-    assert_close(
-        model.posterior(flat[:3]), mean[:, grid.kept] / step_of(grid), log_std[:, grid.kept].exp() / step_of(grid)
-    )
+    mean, std = (v[:, grid.kept] / step_of(grid) for v in (mean, log_std.exp()))
+    assert_close(model.posterior(flat[:3]), mean[:, model.coded], std[:, model.coded])
     z = np.clip(model.posterior(flat[:3]).mode(), -300, 300)
     full = torch.zeros(1, 4, *model.hyper_shape[2:])
-    full[:, grid.kept] = torch.from_numpy(z).float().reshape(model.hyper_shape) * step_of(grid)
+    coded = model.coded
+    full[:, grid.kept[coded]] = torch.from_numpy(z).float().reshape(model.hyper_shape) * step_of(grid)[:, coded]
     rates = torch.tensor([rate])
     features = small_vlae.condition(full, rates)
     for t in range(GROUPS):
@@ -118,3 +118,11 @@ def test_a_weight_that_does_not_fit_is_refused(small_vlae: VLAE) -> None:
 
 def test_latents_beyond_the_range_of_activations_are_clamped() -> None:
     assert enter(torch.tensor([-9000.0, 3.0, 9000.0])).tolist() == [-127, 0.75, 127]
+
+
+def test_channels_of_z_begin_at_their_quality(small_model: Model) -> None:
+    first = small_model.prior.first_quality.tolist()
+    for level in {0, 1000, *first, *(max(f - 1, 0) for f in first)}:
+        model = SegmentModel(small_model.prior, (4, 4), level)
+        assert model.coded.tolist() == [c for c, f in enumerate(first) if f <= level]
+        assert model.prior().mean.size == len(model.coded)

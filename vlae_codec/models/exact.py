@@ -91,7 +91,7 @@ class ExactPrior:
 
     def __init__(self, tensors: Tensors):
         self.tensors = tensors
-        self.prior_level = tensors["prior_level"].int()
+        self.prior_level, self.first_quality = tensors["prior_level"].int(), tensors["first_quality"].int()
         self.latent = len(tensors["contexts.0.out.bias"]) // 2
         self.channels = group_channels(self.latent)
         self.std_thresholds, self.log_std_thresholds = (
@@ -148,8 +148,9 @@ class ExactPrior:
 class SegmentModel:
     """The prior for the latents of one segment, as `bitsback.LatentModel`: flat integers in, Gaussians out.
 
-    Positions between the segment's edge and the next multiple of four are zeros that both sides know; they are
-    in no flat array. Flat arrays run over channels, then rows, then columns of the (latent, h/2, w/2) groups.
+    Channels of z that carry nothing at this quality are zeros, and so are positions between the segment's edge and the
+    next multiple of four: both sides know them, and they are in no flat array. Flat arrays run over channels, then
+    rows, then columns of the (latent, h/2, w/2) groups.
 
     Args:
         prior: of the model.
@@ -161,7 +162,8 @@ class SegmentModel:
         self.exact, self.level = prior, level
         self.size = height, width = size
         padded = [-(-side // 4) * 4 for side in self.size]
-        self.hyper_shape = (1, len(prior.prior_level), padded[0] // 4, padded[1] // 4)
+        self.coded = (prior.first_quality <= level).nonzero().flatten()  # channels of z
+        self.hyper_shape = (1, len(self.coded), padded[0] // 4, padded[1] // 4)
         inside = torch.zeros(1, prior.latent, *padded, dtype=torch.bool)
         inside[:, :, :height, :width] = True
         self.inside = self.to_groups(inside)
@@ -199,17 +201,19 @@ class SegmentModel:
 
     def prior(self) -> Gaussians:
         """p(z): zero means, a level per channel."""
-        level = self.exact.prior_level[None, :, None, None].expand(self.hyper_shape)
+        level = self.exact.prior_level[self.coded][None, :, None, None].expand(self.hyper_shape)
         return Gaussians(np.zeros(level.numel(), np.int32), flat(level))
 
     def posterior(self, known: Sequence[Ints]) -> Gaussians:
         """q(z | ŷ0, ŷ1, ŷ2), to be sampled."""
         mean, level = self.exact.posterior(self.assemble(known))
-        return Gaussians(flat(mean), flat(level), escapes=False)
+        return Gaussians(flat(mean[:, self.coded]), flat(level[:, self.coded]), escapes=False)
 
     def condition(self, z: Ints) -> Tensor:
         """The features of z: (1, features, h/2, w/2)."""
-        return self.exact.features(torch.from_numpy(z).double().reshape(self.hyper_shape), self.level)
+        full = torch.zeros(1, len(self.exact.prior_level), *self.hyper_shape[2:], dtype=torch.float64)
+        full[:, self.coded] = torch.from_numpy(z).double().reshape(self.hyper_shape)
+        return self.exact.features(full, self.level)
 
     def likelihood(self, known: Sequence[Ints], condition: Tensor | None) -> Gaussians:
         """p(ŷ_t | ŷ_<t, z) with t = len(known)."""

@@ -1,7 +1,6 @@
 """Random crops of a folder of photographs: decoded once to memory, then cut, mirrored and turned to floats."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +60,7 @@ def load(folder: Path, limit: int | None = None) -> list[Pixels]:
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)[:limit]
     if not paths:
         raise InputError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(load_one, paths))
+    return [load_one(path) for path in paths]
 
 
 def load_one(path: Path) -> Pixels:

@@ -1,19 +1,21 @@
 """From a checkpoint to the file that the codec loads: safetensors, integers for the prior, float16 for the transforms.
 
 The prior is rounded to the grids of `models/exact.py`; the bound of every layer is proved, and what the rounding costs
-is measured on photographs. Channels of z that carry next to nothing are left out; the others are put on a grid of
-one posterior standard deviation, which is folded into the weights on both sides of z.
+is measured on photographs. Channels of z that carry next to nothing are left out, altogether or below a quality: a pop
+takes two bits of the last group for each value of z, used or not. The others are put on a grid of about one
+posterior standard deviation, which is folded into the weights on both sides of z.
 """
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vlae_codec.bitsback import KNOWN
-from vlae_codec.entropy import LEVELS, LEVELS_PER_OCTAVE, level_std
+from vlae_codec.entropy import LEVELS, LEVELS_PER_OCTAVE, Ints, Stack, level_std
 from vlae_codec.errors import LimitError
 from vlae_codec.models import save
 from vlae_codec.models.exact import (
@@ -30,16 +32,20 @@ from vlae_codec.training.checkpoint import Checkpoint, averaged
 from vlae_codec.training.objective import interval_bits, kl_bits
 
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)  # rate indices at which things are measured
-MIN_KL = 0.02  # bits per channel and position of z; below it at every rate, the channel becomes constant
+PRUNING_RATES = tuple(i / 20 for i in range(21))  # rate indices at which channels of z may begin
+Z_STEP = 1.25  # posterior standard deviations: coarser costs rate, finer only asks for more bits to borrow
+MIN_KL = 0.02  # bits per channel and position of z; below it the channel is constant
 MAX_COST = 0.001  # of the rate, that rounding may cost
 
 
 @dataclass(frozen=True)
 class HyperGrid:
-    """Channels of z that are kept (k,), and the grid of each (k,): z is a multiple of `step`."""
+    """Channels of z that are kept (k,), the grid of each (k,): z is a multiple of `step`, and the quality in tenths
+    from which on each is coded (k,)."""
 
     kept: Tensor
     step: Tensor
+    first_quality: Tensor
 
 
 @dataclass(frozen=True)
@@ -74,15 +80,15 @@ def latents(model: VLAE, x: Tensor, rate: float) -> tuple[list[Tensor], Normal]:
 @torch.no_grad()
 def hyper_grid(model: VLAE, x: Tensor) -> HyperGrid:
     """The grid of z, from crops (B, 3, H, W)."""
-    kl, log_std = [], []
-    for rate in RATES:
-        q = latents(model, x, rate)[1]
-        kl.append(kl_bits(q, model.prior()).mean((0, 2, 3)))
-        log_std.append(q.std.log().mean((0, 2, 3)))
-    kept = (torch.stack(kl).amax(0) > MIN_KL).nonzero().flatten()
-    if not len(kept):  # a collapsed z: one channel stays, so that the file has its shape
-        kept = torch.stack(kl).amax(0).argmax()[None]
-    return HyperGrid(kept, torch.stack(log_std).mean(0).exp()[kept])
+    posteriors = [latents(model, x, rate)[1] for rate in PRUNING_RATES]
+    kl = torch.stack([kl_bits(q, model.prior()).mean((0, 2, 3)) for q in posteriors])  # (rates, Z)
+    log_std = torch.stack([q.std.log().mean((0, 2, 3)) for q in posteriors])
+    used = kl > MIN_KL
+    used[-1, kl[-1].argmax()] = True  # a collapsed z keeps one channel, so that the file has its shape
+    kept = used.any(0).nonzero().flatten()
+    step = (log_std * used).sum(0) / used.sum(0).clamp_min(1)  # where it is used
+    first = torch.tensor(PRUNING_RATES)[used[:, kept].int().argmax(0)]
+    return HyperGrid(kept, Z_STEP * step[kept].exp(), (first * MAX_LEVEL).round())
 
 
 def prior_weights(model: VLAE, grid: HyperGrid) -> dict[str, Tensor]:
@@ -109,6 +115,7 @@ def integers(weights: dict[str, Tensor], model: VLAE, grid: HyperGrid) -> dict[s
     level = (LEVELS_PER_OCTAVE * (std / level_std(0)).log2()).round().clamp(0, LEVELS - 1)
     between = torch.tensor([level_std(i + 0.5) for i in range(LEVELS - 1)], dtype=torch.float64)
     fixed["prior_level"] = level
+    fixed["first_quality"] = grid.first_quality
     fixed["log_std_thresholds"] = (between.log() * ACTIVATION_SCALE).round()
     fixed["std_thresholds"] = (between.expm1().log() * ACTIVATION_SCALE).round()
     return {name: narrow(w) for name, w in fixed.items()}
@@ -151,34 +158,49 @@ def modulation_of(layer: str, tensors: dict[str, Tensor]) -> str | None:
     return f"{network}.modulation" if follows and f"{network}.modulation.scale" in tensors else None
 
 
+def log2_density(normal: Normal, value: Tensor) -> Tensor:
+    """Elementwise, in bits."""
+    distance = (value - normal.mean) / normal.std
+    return -(distance.square() / 2 + normal.std.log() + 0.5 * math.log(2 * math.pi)) / math.log(2)
+
+
 @torch.no_grad()
-def float_bits(model: VLAE, groups: list[Tensor], z: Tensor, rate: float, grid: HyperGrid) -> float:
-    """Bits of one crop under the float model, for z (1, kept, h, w) on its grid."""
+def float_bits(model: VLAE, groups: list[Tensor], z: Tensor, rate: float) -> float:
+    """Bits of one crop under the float model at z (1, Z, h, w): -log2 p(ŷ | z) - log2 p(z) + log2 q(z | ŷ)."""
     rates = torch.full((1,), rate)
-    full = torch.zeros(1, model.config.hyper_latent, *z.shape[2:])
-    full[:, grid.kept] = z * grid.step[None, :, None, None]
-    features = model.condition(full, rates)
-    bits = sum(
-        float(interval_bits(g, model.likelihood(groups[:t], features, rates)).sum()) for t, g in enumerate(groups)
-    )
-    std = (model.prior().std.flatten()[grid.kept] / grid.step)[None, :, None, None]
-    return bits + float(interval_bits(z, Normal(torch.zeros_like(std), std)).sum())
+    features = model.condition(z, rates)
+    likelihoods = (model.likelihood(groups[:t], features, rates) for t in range(GROUPS))
+    bits = sum(float(interval_bits(group, p).sum()) for group, p in zip(groups, likelihoods, strict=True))
+    return bits + float((log2_density(model.posterior(groups), z) - log2_density(model.prior(), z)).sum())
+
+
+def exact_bits(segment: SegmentModel, groups: list[Ints], z: Ints) -> float:
+    """The same under the fixed-point model, for flat integers."""
+    condition = segment.condition(z)
+    likelihoods = (segment.likelihood(groups[:t], condition) for t in range(GROUPS))
+    bits = sum(p.bits(group) for group, p in zip(groups, likelihoods, strict=True))
+    return bits + segment.prior().bits(z) - segment.posterior(groups[:KNOWN]).bits(z)
 
 
 @torch.no_grad()
 def rounding_cost(model: VLAE, prior: ExactPrior, grid: HyperGrid, x: Tensor, rate: float) -> float:
-    """Bits of the fixed-point prior over those of the float one, minus 1, on crops (B, 3, H, W) at equal ŷ and z."""
+    """Bits of the fixed-point model over those of the float one, minus 1, on crops (B, 3, H, W).
+
+    At equal latents and equal z, drawn from the fixed-point posterior; channels of z that are left out are 0 for both.
+    """
     exact = wanted = 0.0
+    lender = Stack(bytes(np.random.default_rng(0).integers(1, 255, 1 << 16, np.uint8)))
     for crop in x:
-        groups, _ = latents(model, crop[None], rate)
+        groups = latents(model, crop[None], rate)[0]
         y = model.merge(groups)[0].int().numpy()
         segment = SegmentModel(prior, (y.shape[1], y.shape[2]), round(rate * MAX_LEVEL))
         flat = segment.split(y)
-        z = segment.posterior(flat[:KNOWN]).mode()
-        condition = segment.condition(z)
-        exact += segment.prior().bits(z)
-        exact += sum(segment.likelihood(flat[:t], condition).bits(flat[t]) for t in range(GROUPS))
-        wanted += float_bits(model, groups, torch.from_numpy(z).float().reshape(segment.hyper_shape), rate, grid)
+        z = lender.pop(segment.posterior(flat[:KNOWN]))
+        full = torch.zeros(1, model.config.hyper_latent, *segment.hyper_shape[2:])
+        coded = grid.kept[segment.coded]
+        full[:, coded] = torch.from_numpy(z).float().reshape(segment.hyper_shape) * grid.step[segment.coded, None, None]
+        exact += exact_bits(segment, flat, z)
+        wanted += float_bits(model, groups, full, rate)
     return exact / wanted - 1
 
 
