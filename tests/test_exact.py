@@ -43,7 +43,7 @@ def test_the_exact_prior_agrees_with_the_float_one(small_vlae: VLAE, small_model
     mean, log_std = small_vlae.hyper_analysis(known / LATENT_UNIT).chunk(2, 1)
     mean, std = (v[:, grid.kept] / step_of(grid) for v in (mean, log_std.exp()))
     assert_close(model.posterior(flat[:3]), mean[:, model.coded], std[:, model.coded])
-    z = np.clip(model.posterior(flat[:3]).mode(), -300, 300)
+    z = np.clip(model.posterior(flat[:3]).mode(1), -300, 300)
     full = torch.zeros(1, 4, *model.hyper_shape[2:])
     coded = model.coded
     full[:, grid.kept[coded]] = torch.from_numpy(z).float().reshape(model.hyper_shape) * step_of(grid)[:, coded]
@@ -125,4 +125,4 @@ def test_channels_of_z_begin_at_their_quality(small_model: Model) -> None:
     for level in {0, 1000, *first, *(max(f - 1, 0) for f in first)}:
         model = SegmentModel(small_model.prior, (4, 4), level)
         assert model.coded.tolist() == [c for c, f in enumerate(first) if f <= level]
-        assert model.prior().mean.size == len(model.coded)
+        assert model.prior(1).mean.size == len(model.coded)

@@ -13,13 +13,16 @@ from typing import Any, Protocol
 from vlae_codec.entropy import LEAST_BITS, Gaussians, Ints, Stack
 
 KNOWN = 3  # groups that z is a posterior of; the last one pays for what z borrows
+PLAIN_STRIDE = (
+    3  # steps of z's grid when nothing is borrowed: a single z needs no finer one (about sqrt(12) deviations)
+)
 
 
 class LatentModel(Protocol):
     """The distributions of one segment's latents; groups and z are flat integer arrays."""
 
-    def prior(self) -> Gaussians:
-        """p(z)."""
+    def prior(self, stride: int) -> Gaussians:
+        """p(z) for z in units of `stride` steps of its grid."""
 
     def posterior(self, known: Sequence[Ints]) -> Gaussians:
         """q(z | ŷ0, ŷ1, ŷ2): a function of integers that the decoder has, too."""
@@ -45,18 +48,20 @@ def encode(stack: Stack, groups: Sequence[Ints], model: LatentModel, borrow: boo
     """Push the four groups; on average the stack grows by the negative ELBO in bits.
 
     Args:
-        borrow: draw z with bits of the stack, if it holds enough; else z is the mode of q, and nothing comes back.
+        borrow: draw z with bits of the stack, if it holds enough; else z is the mode of q on a coarser grid, and
+            nothing comes back.
     """
     known = groups[:KNOWN]
     p_last = model.likelihood(known, None)
     stack.push(groups[KNOWN], p_last)
     q = model.posterior(known)
-    z, borrowed = draw(stack, q) if borrow else (q.mode(), False)
-    condition = model.condition(z)
+    z, borrowed = draw(stack, q) if borrow else (q.mode(PLAIN_STRIDE), False)
+    stride = 1 if borrowed else PLAIN_STRIDE
+    condition = model.condition(z * stride)
     p_known = [model.likelihood(known[:t], condition) for t in range(KNOWN)]
     for group, p in zip(reversed(known), reversed(p_known), strict=True):
         stack.push(group, p)
-    prior = model.prior()
+    prior = model.prior(stride)
     stack.push(z, prior)
     return costs(groups, [*p_known, p_last], (z, prior, q), borrowed)
 
@@ -68,9 +73,10 @@ def decode(stack: Stack, model: LatentModel, borrowed: bool, measure: bool = Fal
         borrowed: as `encode` returned it.
         measure: also return the costs, as `encode` did.
     """
-    prior = model.prior()
+    stride = 1 if borrowed else PLAIN_STRIDE
+    prior = model.prior(stride)
     z = stack.pop(prior)
-    condition = model.condition(z)
+    condition = model.condition(z * stride)
     groups: list[Ints] = []
     p_groups: list[Gaussians] = []
     for _ in range(KNOWN):
@@ -94,10 +100,10 @@ def costs(
 
 
 def draw(stack: Stack, q: Gaussians) -> tuple[Ints, bool]:
-    """z popped from the stack; its mode, and False, when the stack holds too few bits (then nothing is popped)."""
+    """z popped from the stack; its mode in units of PLAIN_STRIDE, and False, when the stack holds too few bits."""
     trial = stack.copy()
     z = trial.pop(q)
     if trial.bits < LEAST_BITS:
-        return q.mode(), False
+        return q.mode(PLAIN_STRIDE), False
     stack.coder = trial.coder
     return z, True

@@ -81,10 +81,10 @@ class TimedModel:
     def __init__(self, model: SegmentModel, watch: Stopwatch):
         self.model, self.watch = model, watch
 
-    def prior(self) -> Gaussians:
+    def prior(self, stride: int) -> Gaussians:
         """p(z)."""
         with self.watch("prior"):
-            return self.model.prior()
+            return self.model.prior(stride)
 
     def posterior(self, known: Sequence[Ints]) -> Gaussians:
         """q(z | ŷ0, ŷ1, ŷ2)."""

@@ -61,9 +61,14 @@ class Gaussians:
     level: Ints
     escapes: bool = True
 
-    def mode(self) -> Ints:
-        """The most probable integers (n,)."""
-        return (self.mean + FRACTIONS // 2) // FRACTIONS
+    def mode(self, stride: int) -> Ints:
+        """The multiples of `stride` that are nearest to the means, in units of it (n,)."""
+        return (self.mean + FRACTIONS * stride // 2) // (FRACTIONS * stride)
+
+    def coarser(self, stride: int) -> "Gaussians":
+        """Zero-mean distributions for integers in units of `stride`: each deviation divided by it."""
+        level = self.level - round(LEVELS_PER_OCTAVE * math.log2(stride))
+        return Gaussians(self.mean, np.maximum(level, 0), self.escapes)
 
     def bits(self, symbols: Ints) -> float:
         """-log2 p of symbols (n,), summed: what `Stack.push` adds but for the coder's overhead."""

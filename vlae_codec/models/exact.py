@@ -27,6 +27,7 @@ WEIGHT_SCALE = 1 << 14
 ACTIVATION_SCALE = 1 << 10
 ACTIVATION_MAX = 127
 SUM_LIMIT = 2.0**53
+HYPER_MAX = ACTIVATION_MAX * int(LATENT_UNIT)  # steps of z
 MAX_LEVEL = 1000  # of the quality, in tenths
 
 Tensors = Mapping[str, Tensor]
@@ -122,6 +123,7 @@ class ExactPrior:
         for layer in layers:
             h = requantise(layer(h))
         mean, log_std = last(h).chunk(2, 1)
+        mean = mean.clamp(-HYPER_MAX, HYPER_MAX)  # as `enter` does with what is drawn
         return torch.round(mean * FRACTIONS), torch.bucketize(log_std, self.log_std_thresholds)
 
     def features(self, z: Tensor, level: int) -> Tensor:
@@ -199,10 +201,10 @@ class SegmentModel:
         known += [torch.zeros_like(known[0])] * (GROUPS - len(known))
         return F.pixel_shuffle(torch.cat(known, 1)[:, self.exact.channels.flatten().argsort()], 2)
 
-    def prior(self) -> Gaussians:
-        """p(z): zero means, a level per channel."""
+    def prior(self, stride: int) -> Gaussians:
+        """p(z) for z in units of `stride` steps: zero means, a level per channel."""
         level = self.exact.prior_level[self.coded][None, :, None, None].expand(self.hyper_shape)
-        return Gaussians(np.zeros(level.numel(), np.int32), flat(level))
+        return Gaussians(np.zeros(level.numel(), np.int32), flat(level)).coarser(stride)
 
     def posterior(self, known: Sequence[Ints]) -> Gaussians:
         """q(z | ŷ0, ŷ1, ŷ2), to be sampled."""

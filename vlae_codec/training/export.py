@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vlae_codec.bitsback import KNOWN
-from vlae_codec.entropy import LEVELS, LEVELS_PER_OCTAVE, Ints, Stack, level_std
+from vlae_codec.entropy import FRACTIONS, LEVELS, LEVELS_PER_OCTAVE, Ints, Stack, level_std
 from vlae_codec.errors import LimitError
 from vlae_codec.models import save
 from vlae_codec.models.exact import (
@@ -130,13 +130,14 @@ def narrow(values: Tensor) -> Tensor:
 
 
 def prove_bounds(tensors: dict[str, Tensor]) -> float:
-    """Least headroom, in bits, of the sums of all layers below 2^53 of their unit.
+    """Least headroom, in bits, of the sums of all layers below 2^53 of their unit, and of means below 2^31 of theirs.
 
     Raises:
         LimitError: a layer could leave it; the message names the layer.
     """
-    least, limit = math.inf, SUM_LIMIT / (WEIGHT_SCALE * ACTIVATION_SCALE)
+    least = math.inf
     for name in (n.removesuffix(".weight") for n in tensors if n.endswith(".weight")):
+        limit = SUM_LIMIT / (WEIGHT_SCALE * ACTIVATION_SCALE)
         weight, bias = tensors[f"{name}.weight"].double(), tensors[f"{name}.bias"].double()
         largest = float((weight.abs().flatten(1).sum(1) * ACTIVATION_MAX + bias.abs()).max()) / WEIGHT_SCALE
         owner = modulation_of(name, tensors)
@@ -144,6 +145,8 @@ def prove_bounds(tensors: dict[str, Tensor]) -> float:
             scale, shift = (float(tensors[f"{owner}.{part}"].abs().max()) / WEIGHT_SCALE for part in ("scale", "shift"))
             # Known groups and features are added before the modulation: twice the larger of the two bounds both.
             largest = 2 * largest * max(scale, 1.0) + shift
+        if name.endswith(".out"):  # means become 32-bit integers, in 64ths of a step
+            limit = min(limit, 2**31 / (LATENT_UNIT * FRACTIONS))
         headroom = math.log2(limit / largest)
         if headroom <= 0:
             raise LimitError(f"{name}: sums reach {largest:.3g}, exact below {limit:.3g}")
@@ -179,7 +182,7 @@ def exact_bits(segment: SegmentModel, groups: list[Ints], z: Ints) -> float:
     condition = segment.condition(z)
     likelihoods = (segment.likelihood(groups[:t], condition) for t in range(GROUPS))
     bits = sum(p.bits(group) for group, p in zip(groups, likelihoods, strict=True))
-    return bits + segment.prior().bits(z) - segment.posterior(groups[:KNOWN]).bits(z)
+    return bits + segment.prior(1).bits(z) - segment.posterior(groups[:KNOWN]).bits(z)
 
 
 @torch.no_grad()
