@@ -7,7 +7,15 @@ import torch
 from vlae_codec.entropy import FRACTIONS, LEVELS, Gaussians
 from vlae_codec.errors import LimitError
 from vlae_codec.models import Model
-from vlae_codec.models.exact import ACTIVATION_SCALE, FixedConv2d, SegmentModel, enter, interpolate, requantise
+from vlae_codec.models.exact import (
+    ACTIVATION_SCALE,
+    FixedConv2d,
+    SegmentModel,
+    enter,
+    interpolate,
+    requantise,
+    whole_weight,
+)
 from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, VLAE
 from vlae_codec.training.export import HyperGrid, hyper_grid, integers, latents, prior_weights, prove_bounds
 
@@ -93,8 +101,10 @@ def test_sums_equal_those_of_whole_numbers() -> None:
     weight = torch.randint(-30000, 30000, (8, 24, 3, 3), generator=generator)
     bias = torch.randint(-30000, 30000, (8,), generator=generator)
     x = torch.randint(-130048, 130048, (1, 24, 6, 5), generator=generator)
-    found = FixedConv2d({"c.weight": weight, "c.bias": bias}, "c")(x.double() / ACTIVATION_SCALE)
-    wanted = torch.nn.functional.conv2d(x, weight, padding=1) + bias[None, :, None, None] * ACTIVATION_SCALE
+    found = FixedConv2d({"c.weight": weight, "c.bias": bias, "c.shift": torch.full((8,), 2)}, "c")(
+        x.double() / ACTIVATION_SCALE
+    )
+    wanted = torch.nn.functional.conv2d(x, 4 * weight, padding=1) + bias[None, :, None, None] * ACTIVATION_SCALE
     assert torch.equal(found * (ACTIVATION_SCALE << 14), wanted.double())
 
 
@@ -108,12 +118,24 @@ def test_a_layer_that_could_leave_the_exact_range_is_refused(small_vlae: VLAE) -
         prove_bounds(tensors)
 
 
-def test_a_weight_that_does_not_fit_is_refused(small_vlae: VLAE) -> None:
+def test_a_number_that_does_not_fit_is_refused(small_vlae: VLAE) -> None:
     grid = hyper_grid(small_vlae, crops())
     weights = prior_weights(small_vlae, grid)
-    weights["contexts.0.out.weight"] = weights["contexts.0.out.weight"] + 1e6
+    weights["contexts.0.out.bias"] = weights["contexts.0.out.bias"] + 1e6
     with pytest.raises(LimitError, match="32 bits"):
         integers(weights, small_vlae, grid)
+
+
+def test_large_weights_are_kept_as_sixteen_bits_and_a_shift(small_vlae: VLAE) -> None:
+    grid = hyper_grid(small_vlae, crops())
+    weights = prior_weights(small_vlae, grid)
+    weights["contexts.1.known.weight"] = weights["contexts.1.known.weight"] * 100
+    tensors = integers(weights, small_vlae, grid)
+    assert tensors["contexts.1.known.weight"].dtype == torch.int16
+    shift = tensors["contexts.1.known.shift"]
+    assert int(shift.min()) > 0
+    error = whole_weight(tensors, "contexts.1.known") / 2**14 - weights["contexts.1.known.weight"]
+    assert (error.abs().flatten(1).amax(1) <= 2.0 ** (shift - 15)).all()
 
 
 def test_latents_beyond_the_range_of_activations_are_clamped() -> None:

@@ -1,6 +1,6 @@
 """The networks of the prior in fixed point: the same integers on every machine.
 
-    weights, biases, modulations   multiples of 2^-14
+    weights, biases, modulations   multiples of 2^-14; weights as 16-bit integers times a power of two per channel
     activations                    multiples of 2^-10 within ±127; ŷ and z enter in units of four steps
     sums                           multiples of 2^-24, all below 2^53 of them
 
@@ -53,13 +53,18 @@ class FixedConv2d:
     """A convolution whose sums are exact; zeros beyond the border, (B, C, H, W) -> (B, C', H', W')."""
 
     def __init__(self, tensors: Tensors, name: str, stride: int = 1):
-        self.weight = tensors[f"{name}.weight"].double() / WEIGHT_SCALE
+        self.weight = whole_weight(tensors, name) / WEIGHT_SCALE
         self.bias = tensors[f"{name}.bias"].double() / WEIGHT_SCALE
         self.stride = stride
 
     def __call__(self, x: Tensor) -> Tensor:
         """Activations -> exact sums."""
         return F.conv2d(x, self.weight, self.bias, self.stride, self.weight.shape[-1] // 2)
+
+
+def whole_weight(tensors: Tensors, name: str) -> Tensor:
+    """A layer's weights in units of 2^-14, as whole numbers in float64."""
+    return tensors[f"{name}.weight"].double() * 2.0 ** tensors[f"{name}.shift"].double()[:, None, None, None]
 
 
 class FixedModulation:

@@ -26,6 +26,7 @@ from vlae_codec.models.exact import (
     WEIGHT_SCALE,
     ExactPrior,
     SegmentModel,
+    whole_weight,
 )
 from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, VLAE, Normal
 from vlae_codec.training.checkpoint import Checkpoint, averaged
@@ -35,6 +36,8 @@ RATES = (0.0, 0.25, 0.5, 0.75, 1.0)  # rate indices at which things are measured
 PRUNING_RATES = tuple(i / 20 for i in range(21))  # rate indices at which channels of z may begin
 Z_STEP = 1.25  # posterior standard deviations: coarser costs rate, finer only asks for more bits to borrow
 MIN_KL = 0.02  # bits per channel and position of z; below it the channel is constant
+INT16_MAX = 2**15 - 1
+DRAWS = 4  # of z, for each crop and rate
 MAX_COST = 0.001  # of the rate, that rounding may cost
 
 
@@ -109,8 +112,15 @@ def prior_weights(model: VLAE, grid: HyperGrid) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def integers(weights: dict[str, Tensor], model: VLAE, grid: HyperGrid) -> dict[str, Tensor]:
-    """The tensors of `ExactPrior`: weights in units of 2^-14, each as int16 where that is wide enough."""
-    fixed = {name: (w.double() * WEIGHT_SCALE).round() for name, w in weights.items()}
+    """The tensors of `ExactPrior`: units of 2^-14, for weights times a power of two per channel, so that int16 does."""
+    fixed: dict[str, Tensor] = {}
+    for name, w in weights.items():
+        units = w.double() * WEIGHT_SCALE
+        if name.endswith(".weight"):
+            shift = (units.abs().flatten(1).amax(1) / INT16_MAX).log2().ceil().clamp_min(0)
+            fixed[name.replace(".weight", ".shift")] = shift
+            units = units / 2 ** shift[:, None, None, None]
+        fixed[name] = units.round()
     std = model.prior().std.flatten()[grid.kept] / grid.step
     level = (LEVELS_PER_OCTAVE * (std / level_std(0)).log2()).round().clamp(0, LEVELS - 1)
     between = torch.tensor([level_std(i + 0.5) for i in range(LEVELS - 1)], dtype=torch.float64)
@@ -125,8 +135,8 @@ def narrow(values: Tensor) -> Tensor:
     """Whole numbers as int16, or as int32 where they need it."""
     largest = float(values.abs().max())
     if largest > 2**31 - 1:
-        raise LimitError(f"a weight of {largest / WEIGHT_SCALE:.3g} does not fit into 32 bits")
-    return values.to(torch.int16 if largest < 2**15 else torch.int32)
+        raise LimitError(f"a number of {largest / WEIGHT_SCALE:.3g} does not fit into 32 bits")
+    return values.to(torch.int16 if largest <= INT16_MAX else torch.int32)
 
 
 def prove_bounds(tensors: dict[str, Tensor]) -> float:
@@ -138,7 +148,7 @@ def prove_bounds(tensors: dict[str, Tensor]) -> float:
     least = math.inf
     for name in (n.removesuffix(".weight") for n in tensors if n.endswith(".weight")):
         limit = SUM_LIMIT / (WEIGHT_SCALE * ACTIVATION_SCALE)
-        weight, bias = tensors[f"{name}.weight"].double(), tensors[f"{name}.bias"].double()
+        weight, bias = whole_weight(tensors, name), tensors[f"{name}.bias"].double()
         largest = float((weight.abs().flatten(1).sum(1) * ACTIVATION_MAX + bias.abs()).max()) / WEIGHT_SCALE
         owner = modulation_of(name, tensors)
         if owner:
@@ -161,49 +171,41 @@ def modulation_of(layer: str, tensors: dict[str, Tensor]) -> str | None:
     return f"{network}.modulation" if follows and f"{network}.modulation.scale" in tensors else None
 
 
-def log2_density(normal: Normal, value: Tensor) -> Tensor:
-    """Elementwise, in bits."""
-    distance = (value - normal.mean) / normal.std
-    return -(distance.square() / 2 + normal.std.log() + 0.5 * math.log(2 * math.pi)) / math.log(2)
-
-
 @torch.no_grad()
-def float_bits(model: VLAE, groups: list[Tensor], z: Tensor, rate: float) -> float:
-    """Bits of one crop under the float model at z (1, Z, h, w): -log2 p(ŷ | z) - log2 p(z) + log2 q(z | ŷ)."""
+def float_bits(model: VLAE, groups: list[Tensor], q: Normal, rate: float) -> float:
+    """Negative ELBO of one crop in bits under the float model, at one draw of z."""
     rates = torch.full((1,), rate)
-    features = model.condition(z, rates)
+    features = model.condition(q.mean + q.std * torch.randn_like(q.mean), rates)
     likelihoods = (model.likelihood(groups[:t], features, rates) for t in range(GROUPS))
     bits = sum(float(interval_bits(group, p).sum()) for group, p in zip(groups, likelihoods, strict=True))
-    return bits + float((log2_density(model.posterior(groups), z) - log2_density(model.prior(), z)).sum())
+    return bits + float(kl_bits(q, model.prior()).sum())
 
 
-def exact_bits(segment: SegmentModel, groups: list[Ints], z: Ints) -> float:
-    """The same under the fixed-point model, for flat integers."""
+def exact_bits(segment: SegmentModel, groups: list[Ints], lender: Stack) -> float:
+    """The same under the fixed-point model, for flat groups, with z drawn from the bits of `lender`."""
+    q = segment.posterior(groups[:KNOWN])
+    z = lender.pop(q)
     condition = segment.condition(z)
     likelihoods = (segment.likelihood(groups[:t], condition) for t in range(GROUPS))
     bits = sum(p.bits(group) for group, p in zip(groups, likelihoods, strict=True))
-    return bits + segment.prior(1).bits(z) - segment.posterior(groups[:KNOWN]).bits(z)
+    return bits + segment.prior(1).bits(z) - q.bits(z)
 
 
 @torch.no_grad()
-def rounding_cost(model: VLAE, prior: ExactPrior, grid: HyperGrid, x: Tensor, rate: float) -> float:
-    """Bits of the fixed-point model over those of the float one, minus 1, on crops (B, 3, H, W).
+def rounding_cost(model: VLAE, prior: ExactPrior, x: Tensor, rate: float) -> float:
+    """Bits of the fixed-point model over those of the float one, minus 1, on crops (B, 3, H, W) at equal latents.
 
-    At equal latents and equal z, drawn from the fixed-point posterior; channels of z that are left out are 0 for both.
+    Each draws its own z, DRAWS times, so that the cost includes the grid and the pruning of z.
     """
     exact = wanted = 0.0
-    lender = Stack(bytes(np.random.default_rng(0).integers(1, 255, 1 << 16, np.uint8)))
+    lender = Stack(bytes(np.random.default_rng(0).integers(1, 255, 1 << 20, np.uint8)))
     for crop in x:
-        groups = latents(model, crop[None], rate)[0]
+        groups, q = latents(model, crop[None], rate)
         y = model.merge(groups)[0].int().numpy()
         segment = SegmentModel(prior, (y.shape[1], y.shape[2]), round(rate * MAX_LEVEL))
         flat = segment.split(y)
-        z = lender.pop(segment.posterior(flat[:KNOWN]))
-        full = torch.zeros(1, model.config.hyper_latent, *segment.hyper_shape[2:])
-        coded = grid.kept[segment.coded]
-        full[:, coded] = torch.from_numpy(z).float().reshape(segment.hyper_shape) * grid.step[segment.coded, None, None]
-        exact += exact_bits(segment, flat, z)
-        wanted += float_bits(model, groups, full, rate)
+        exact += sum(exact_bits(segment, flat, lender) for _ in range(DRAWS))
+        wanted += sum(float_bits(model, groups, q, rate) for _ in range(DRAWS))
     return exact / wanted - 1
 
 
@@ -221,7 +223,7 @@ def export(checkpoint: Checkpoint, x: Tensor, path: Path) -> Report:
     tensors = integers(prior_weights(model, grid), model, grid)
     headroom = prove_bounds(tensors)
     prior = ExactPrior(tensors)
-    cost = tuple(rounding_cost(model, prior, grid, x, rate) for rate in RATES)
+    cost = tuple(rounding_cost(model, prior, x, rate) for rate in RATES)
     if max(cost) > MAX_COST:
         raise LimitError(f"rounding costs {max(cost):.3%} of the rate; at most {MAX_COST:.1%} is allowed")
     save(path, model, tensors)
