@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from vlae_codec import models
 from vlae_codec.cli import main
-from vlae_codec.errors import InputError, UsageError
+from vlae_codec.errors import InputError, LimitError, UsageError
 from vlae_codec.models.vlae import VLAE, Normal
-from vlae_codec.training import checkpoint, loop
+from vlae_codec.training import checkpoint, export, loop
 from vlae_codec.training.config import Objective, TrainConfig
 from vlae_codec.training.data import Crops, load
 from vlae_codec.training.diagnose import Measurement, diagnose, verdict
@@ -264,8 +264,9 @@ def test_two_processes_train_one_model_and_leave_one_checkpoint(
 
 
 def test_export_writes_a_model_that_the_codec_reads_and_a_card(
-    tmp_path: Path, folder_of_pictures: Path, pictures: list[NDArray[np.uint8]]
+    tmp_path: Path, folder_of_pictures: Path, pictures: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(export, "MAX_COST", 1.0)  # three steps of training make no model that rounds well
     run(tmp_path / "run", pictures, loop.beginning(SMALL, QUICK), 3)
     out = tmp_path / "model.safetensors"
     arguments = [str(tmp_path / "run" / checkpoint.NAME), str(folder_of_pictures)]
@@ -278,6 +279,16 @@ def test_export_writes_a_model_that_the_codec_reads_and_a_card(
     diagnosed = CliRunner().invoke(main, ["diagnose", *arguments, *small, "--plot", str(tmp_path / "z.png")])
     assert diagnosed.exit_code == 0, diagnosed.output
     assert "| rate index |" in diagnosed.output and (tmp_path / "z.png").stat().st_size > 5000
+
+
+def test_export_refuses_a_model_whose_rounding_costs_too_much(
+    tmp_path: Path, pictures: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "MAX_COST", -1.0)
+    out = tmp_path / "model.safetensors"
+    with pytest.raises(LimitError, match="rounding costs"):
+        export.export(run(tmp_path, pictures, loop.beginning(SMALL, QUICK), 1), Crops(pictures, 64).draw(2), out)
+    assert not out.exists()
 
 
 def test_diagnose_says_so_when_the_posterior_has_collapsed(small_vlae: VLAE) -> None:
