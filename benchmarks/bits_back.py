@@ -57,11 +57,11 @@ def measure(task: Task) -> Row:
 def table(rows: Sequence[Row]) -> str:
     """A line for each quality: means over the pictures, and the worst of them."""
     qualities = dict.fromkeys(row["quality"] for row in rows)
-    lines = [_line(quality, [row for row in rows if row["quality"] == quality]) for quality in qualities]
+    lines = [line(quality, [row for row in rows if row["quality"] == quality]) for quality in qualities]
     return common.markdown_table(HEADER, lines)
 
 
-def _line(quality: str, rows: Sequence[Row]) -> list[str]:
+def line(quality: str, rows: Sequence[Row]) -> list[str]:
     bits, plain, theory, overhead = (
         [float(row[column]) for row in rows]
         for column in ("file_bits", "file_bits_deterministic", "theoretical", "overhead")

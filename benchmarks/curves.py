@@ -71,11 +71,11 @@ def report(name: str, rows: Sequence[Row], own: Sequence[Curve], others: Sequenc
 def _bd_rates(test: Curve, anchors: Sequence[Curve]) -> str:
     whole = "whole overlap"
     header = ["against", whole, "from, dB", "to, dB", f"{WINDOW[0]:g} to {WINDOW[1]:g} dB", "from, dB", "to, dB"]
-    lines = [[anchor.name, *_bd_rate(anchor, test, None), *_bd_rate(anchor, test, WINDOW)] for anchor in anchors]
+    lines = [[anchor.name, *bd_rate(anchor, test, None), *bd_rate(anchor, test, WINDOW)] for anchor in anchors]
     return markdown_table(header, lines)
 
 
-def _bd_rate(anchor: Curve, test: Curve, window: metrics.Window | None) -> list[str]:
+def bd_rate(anchor: Curve, test: Curve, window: metrics.Window | None) -> list[str]:
     """BD-rate and the range it is a mean over, which the curves may make shorter than the window."""
     try:
         low, high = metrics.overlap(anchor.points, test.points, window)

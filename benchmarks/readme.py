@@ -1,0 +1,81 @@
+"""Put the measured figures into README.md: `python -m benchmarks.readme`.
+
+Reads the csv files in results/ and writes what stands between the two markers; a test does the same and compares, so
+that README and results agree.
+"""
+
+from pathlib import Path
+from statistics import median
+
+import click
+
+from benchmarks import bits_back, common, curves, rate_distortion, speed
+from benchmarks.common import Row, markdown_table
+
+README = common.HERE.parent / "README.md"
+RESULTS = common.HERE / "results"
+BEGIN, END = "<!-- begin figures -->\n", "<!-- end figures -->\n"
+
+
+def figures(results: Path = RESULTS) -> str:
+    """The paragraphs and tables that belong between the markers."""
+    return f"{_rate_distortion(results)}\n{_bits_back(results)}\n{_speed(results)}"
+
+
+def _rate_distortion(results: Path) -> str:
+    rows = common.read_rows(results / "rate_distortion-kodak.csv", rate_distortion.COLUMNS)
+    test, *others = [*curves.measured(rows), *curves.published(common.HERE / "anchors" / "kodak")]
+    lines = [
+        [other.name, curves.bd_rate(other, test, None)[0], curves.bd_rate(other, test, curves.WINDOW)[0]]
+        for other in others
+    ]
+    window = f"{curves.WINDOW[0]:g} to {curves.WINDOW[1]:g} dB"
+    return (
+        "Bits that vlae needs more or less than others at equal PSNR (BD-rate; Kodak, 24 pictures, whole files;\n"
+        "JPEG optimised and progressive, WebP method 6, AVIF 4:4:4 speed 6; the others are published curves):\n\n"
+        + markdown_table(["against", "whole range", window], lines)
+    )
+
+
+def _bits_back(results: Path) -> str:
+    rows = common.read_rows(results / "bits_back-kodak.csv", bits_back.COLUMNS)
+    qualities = dict.fromkeys(row["quality"] for row in rows)
+    lines = [bits_back.line(quality, [row for row in rows if row["quality"] == quality]) for quality in qualities]
+    wanted = ("quality", "bpp", "saved", "overhead, bits", "bits-back active")
+    columns = [bits_back.HEADER.index(name) for name in wanted]
+    return "What bits-back saves against the best single z, and what the coder adds to theory:\n\n" + markdown_table(
+        wanted, [[line[column] for column in columns] for line in lines]
+    )
+
+
+def _speed(results: Path) -> str:
+    rows = common.read_rows(results / "speed-kodak.csv", speed.COLUMNS)
+    lines = [
+        [codec, *(_seconds(rows, codec, direction) for direction in speed.SECONDS_BAR)]
+        for codec in dict.fromkeys(row["codec"] for row in rows)
+    ]
+    return (
+        f"Seconds for a picture of 768x512 (median; {rows[0]['machine']}; vlae with {rows[0]['threads']} threads\n"
+        "and the model loaded, the others with one):\n\n" + markdown_table(["codec", *speed.SECONDS_BAR], lines)
+    )
+
+
+def _seconds(rows: list[Row], codec: str, direction: str) -> str:
+    own = [row for row in rows if (row["codec"], row["direction"], row["stage"]) == (codec, direction, "codec")]
+    return f"{median(float(row['seconds']) for row in own):.3f}"
+
+
+def with_figures(text: str, results: Path = RESULTS) -> str:
+    """README's text with the part between the markers written anew."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}{figures(results)}{END}{rest.split(END)[1]}"
+
+
+@click.command()
+def main() -> None:
+    """Write the measured figures into README.md."""
+    README.write_text(with_figures(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
