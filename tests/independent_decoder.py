@@ -1,31 +1,25 @@
-"""A decoder written from docs/FORMAT.md alone: whole numbers for the prior, and its own stack.
+"""A decoder written from docs/FORMAT.md alone.
 
-The bytes of a .vlae file and the arrays of its model file in; latents and pixels out. It imports numpy and the
-standard library, nothing of vlae_codec: where both decoders agree, the document says all that a third one needs.
-Docstrings name the chapter that they follow, and variables are called as they are there. It asserts what shows that
-document and file disagree; refusing damaged files politely is not its job.
+The bytes of a .vlae file and the arrays of its model file in; latents and pixels out. Together with
+`independent_networks.py` it uses numpy and the standard library and nothing of vlae_codec: where both decoders agree,
+the document says all that a third one needs. Docstrings name the chapter that they follow, and variables are called
+as they are there. It asserts what shows that document and file disagree; to refuse damaged files is not its job.
 """
 
-import hashlib
 import math
 import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from independent_networks import Array, Ints, Prior, Synthesis
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-SEGMENT = 64  # positions of latents along a side of a segment
-ACTIVATION_MAX = 130048
-MEAN_MAX = 32512  # of q(z | ŷ0, ŷ1, ŷ2), in 64ths
-PLAIN_STRIDE, PLAIN_LEVELS = 3, 25  # of z where nothing was borrowed
+SIDE = 64  # positions of latents along the side of a segment
+PLAIN_STRIDE = 3  # of z where it was not borrowed
 PLACES = ((0, 0), (1, 1), (0, 1), (1, 0))  # row and column in a 2x2 cell, by (t - floor(4 c / M)) mod 4
 
 
@@ -174,106 +168,57 @@ def push_list(stack: Stack, symbols: Ints, mean: Ints, level: Ints) -> None:
         stack.push(int(symbols[place.position]) - place.lowest, table(place.level, place.f, False))
 
 
-def divide(n: Ints, bits: int) -> Ints:
-    """Coded probabilities, "Fixed point": round(n / 2^bits), from a tie to the even one."""
-    odd = n >> bits & 1
-    return n + (1 << bits - 1) - 1 + odd >> bits
+def group(y: Ints, t: int) -> list[Ints]:
+    """Latents of a segment: the positions of group t, as a view of each channel."""
+    places = (PLACES[(t - 4 * c // len(y)) % 4] for c in range(len(y)))
+    return [plane[row::2, column::2] for plane, (row, column) in zip(y, places, strict=True)]
 
 
-def enter(v: Ints) -> Ints:
-    """Coded probabilities, "Fixed point"."""
-    return np.clip(256 * v, -ACTIVATION_MAX, ACTIVATION_MAX)
+def without_padding(values: Ints, views: list[Ints]) -> Ints:
+    """Latents of a segment: an array as a list, without the positions that lie in the padding."""
+    parts = (plane[: len(view), : view.shape[1]] for plane, view in zip(values, views, strict=True))
+    return np.concatenate([part.ravel() for part in parts])
 
 
-def act(s: Ints) -> Ints:
-    """Coded probabilities, "Fixed point"."""
-    return np.clip(divide(np.maximum(8 * s, s), 17), -ACTIVATION_MAX, ACTIVATION_MAX)
+def pop_group(stack: Stack, views: list[Ints], mean: Ints, level: Ints) -> None:
+    """The order of coding, "A segment": one group, written to where it belongs."""
+    symbols = pop_list(stack, without_padding(mean, views), without_padding(level, views))
+    ends = np.cumsum([view.size for view in views])
+    for view, part in zip(views, np.split(symbols, ends[:-1]), strict=True):
+        view[...] = part.reshape(view.shape)
 
 
-def correlate(weight: Array, a: Array, stride: int = 1) -> Array:
-    """Coded probabilities, "Fixed point": the sum in conv, (C, H, W) -> (outputs, H / stride, W / stride)."""
-    k = weight.shape[2] // 2
-    padded = np.pad(a, ((0, 0), (k, k), (k, k)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], (1, 2))[:, ::stride, ::stride]
-    return np.tensordot(weight, windows, ((1, 2, 3), (0, 3, 4)))
+def decode_segment(prior: Prior, segment: Segment, height: int, width: int) -> Ints:
+    """The order of coding, "A segment": its latents (M, height, width)."""
+    stack = Stack(segment.payload)
+    rows, columns = -(-height // 4), -(-width // 4)
+    y = np.zeros((prior.latent, 4 * rows, 4 * columns), np.int64)
+    inside = y[:, :height, :width]
+    level = prior.hyper_level(rows * columns, segment.borrowed)
+    k = pop_list(stack, np.zeros_like(level), level)
+    z = k if segment.borrowed else PLAIN_STRIDE * k
+    f = prior.features(z.reshape(-1, rows, columns))
+    for t in range(4):
+        if t == 3 and segment.borrowed:
+            push_list(stack, z, *prior.posterior(y))
+        known = [np.stack(group(y, u)) for u in range(t)]
+        pop_group(stack, group(inside, t), *prior.likelihood(known, f))
+    assert not stack.words and stack.state < 2
+    assert zlib.crc32(inside.astype("<i2").tobytes()) == segment.latents_crc
+    return inside
 
 
-def shuffle(s: Array, r: int = 2) -> Array:
-    """Coded probabilities, "Fixed point"; with r = 4 the last line of "From latents to pixels"."""
-    channels, height, width = s.shape
-    cells = s.reshape(channels // r**2, r, r, height, width).transpose(0, 3, 1, 4, 2)
-    return cells.reshape(channels // r**2, r * height, r * width)
-
-
-class Prior:
-    """Coded probabilities, "Distributions": the networks at one quality, in 64-bit integers."""
-
-    def __init__(self, arrays: Mapping[str, Array], quality: int):
-        names = [name for name in arrays if name.startswith("prior.")]
-        self.arrays: dict[str, Ints] = {name[6:]: arrays[name].astype(np.int64) for name in names}
-        self.quality = quality
-        self.latent = len(self.arrays["contexts.0.out.bias"]) // 2
-        self.coded = np.flatnonzero(self.arrays["first_quality"] <= quality)
-
-    def id(self) -> bytes:
-        """Coded probabilities, "The model file"."""
-        digest = hashlib.sha256()
-        for name, values in sorted(self.arrays.items()):
-            digest.update(f"{name}[{', '.join(map(str, values.shape))}]".encode("ascii"))
-            digest.update(values.astype("<i4").tobytes())
-        return digest.digest()[:8]
-
-    def conv(self, name: str, a: Ints, stride: int = 1) -> Ints:
-        """Coded probabilities, "Fixed point"."""
-        sums: Ints = correlate(self.arrays[f"{name}.weight"], a, stride)
-        return sums + 1024 * self.arrays[f"{name}.bias"][:, None, None]
-
-    def modulate(self, network: str, s: Ints) -> Ints:
-        """Coded probabilities, "Fixed point"."""
-        scale, shift = (self.anchors(f"{network}.modulation.{part}")[:, None, None] for part in ("scale", "shift"))
-        return divide(s, 14) * scale + 1024 * shift
-
-    def anchors(self, name: str) -> Ints:
-        """Coded probabilities, "Fixed point": the scales or shifts of all channels."""
-        a = self.arrays[name]
-        i = min(self.quality * (len(a) - 1) // 1000, len(a) - 2)
-        w = self.quality * (len(a) - 1) - 1000 * i
-        return (a[i] * (1000 - w) + a[i + 1] * w) // 1000
-
-    def level(self, s: Ints, thresholds: str) -> Ints:
-        """Coded probabilities, "Distributions": #{θ : 2^14 θ < s}."""
-        return np.searchsorted(self.arrays[thresholds] << 14, s, side="left")
-
-    def hyper_level(self, positions: int, borrowed: bool) -> Ints:
-        """The levels of p(z) as a list."""
-        level = self.arrays["prior_level"][self.coded]
-        return np.repeat(level if borrowed else np.maximum(level - PLAIN_LEVELS, 0), positions)
-
-    def posterior(self, y: Ints) -> tuple[Ints, Ints]:
-        """Means and levels of q(z | ŷ0, ŷ1, ŷ2) as lists; group 3 of y is 0."""
-        a = act(self.conv("hyper_analysis.inp", enter(y)))
-        a = act(self.conv("hyper_analysis.down32", a, 2))
-        a = act(self.conv("hyper_analysis.down64", a, 2))
-        s, s_level = np.split(self.conv("hyper_analysis.out", a), 2)
-        mean = np.clip(divide(s, 18), -MEAN_MAX, MEAN_MAX)
-        return mean[self.coded].ravel(), self.level(s_level[self.coded], "log_std_thresholds").ravel()
-
-    def features(self, z: Ints, rows: int, columns: int) -> Ints:
-        """The features of z, a list."""
-        a = np.zeros((len(self.arrays["prior_level"]), rows, columns), np.int64)
-        a[self.coded] = z.reshape(-1, rows, columns)
-        a = act(self.conv("hyper_synthesis.inp", enter(a)))
-        a = act(shuffle(self.conv("hyper_synthesis.up32.0", a)))
-        return act(self.modulate("hyper_synthesis", self.conv("hyper_synthesis.out", a)))
-
-    def likelihood(self, t: int, y: Ints, f: Ints) -> tuple[Ints, Ints]:
-        """Means and levels of p(ŷ_t | ŷ_<t, z), arrays."""
-        s = np.zeros(1, np.int64)
-        if t > 0:
-            known = np.concatenate([np.stack(group(y, u)) for u in range(t)])
-            s = s + self.conv(f"contexts.{t}.known", enter(known))
-        if t < 3:
-            s = s + self.conv(f"contexts.{t}.features", f)
-        a = act(self.modulate(f"contexts.{t}", s))
-        s, s_level = np.split(self.conv(f"contexts.{t}.out", act(self.conv(f"contexts.{t}.hidden", a))), 2)
-        return divide(s, 16), self.level(s_level, "std_thresholds")
+def decode(data: bytes, model: Mapping[str, Array]) -> tuple[Ints, NDArray[np.uint8]]:
+    """A whole file: ŷ, and pixels (height, width, 1 or 3). `model` has all arrays of the model file."""
+    file = parse(data)
+    prior = Prior(model, file.quality)
+    assert prior.id() == file.model
+    y = np.zeros((prior.latent, -(-file.height // 16), -(-file.width // 16)), np.int64)
+    corners = [(row, column) for row in range(0, y.shape[1], SIDE) for column in range(0, y.shape[2], SIDE)]
+    for (row, column), segment in zip(corners, file.segments, strict=True):
+        part = y[:, row : row + SIDE, column : column + SIDE]
+        part[...] = decode_segment(prior, segment, *part.shape[1:])
+    x = Synthesis(model, file.quality).pixels(y)[:, : file.height, : file.width]
+    if file.gray:
+        x = x.mean(0, keepdims=True)
+    return y, np.clip(np.rint(255 * (x + 0.5)), 0, 255).astype(np.uint8).transpose(1, 2, 0)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image, JpegImagePlugin
 
 import vlae_codec
-from benchmarks import bits_back, codecs, common, curves, figure, rate_distortion, speed
+from benchmarks import bits_back, codecs, common, curves, figure, rate_distortion, readme, speed
 from vlae_codec import bitstream, images, metrics
 
 ANCHORS = common.HERE / "anchors" / "kodak"
@@ -256,3 +256,8 @@ def test_only_the_kodak_set_is_compared_with_published_curves(tmp_path):
 
 def test_work_is_shared_among_processes_and_all_results_arrive():
     assert sorted(common.in_processes(abs, range(-5, 0), jobs=2)) == [1, 2, 3, 4, 5]
+
+
+def test_readme_has_the_figures_of_the_results() -> None:
+    text = readme.README.read_text(encoding="utf-8")
+    assert readme.with_figures(text) == text
