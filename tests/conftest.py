@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from vlae_codec import models
 from vlae_codec.models.vlae import VLAE, Config
 
+torch.set_num_threads(1)  # the models are small, and threads that wait for each other on a busy machine take minutes
+
 SMALL = Config(
     latent=16, hyper_latent=4, features=16, hyper_width=16, context=16,
     width8=16, width16=16, blocks8=1, blocks16=1, anchors=3,

@@ -189,7 +189,7 @@ class TestShippedModel:
             sizes.append(len(data))
             qualities.append(metrics.psnr(coffee.pixels, codec.decode(data).pixels))
         assert sizes == sorted(set(sizes)) and qualities == sorted(set(qualities))
-        assert qualities[0] > 24 and qualities[-1] > 36
+        assert qualities[-1] - qualities[0] > 8 and sizes[-1] > 10 * sizes[0]
 
     def test_bits_back_makes_files_smaller(self, coffee: Picture) -> None:
         with_it, without = (

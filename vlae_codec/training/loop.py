@@ -193,7 +193,7 @@ class Journal:
         print(
             f"{time.strftime('%F %T')}  step {step}/{self.config.steps}  loss {scalars['loss']:.4f}  "
             f"{scalars['bits per pixel']:.3f} bpp  mse {float(mse):.1f}  norm {norm:.2f}  {pace:.3f} s/step  "
-            f"{left / 3600:.0f} h {left / 60 % 60:.0f} min left",
+            f"{int(left // 3600)} h {int(left // 60 % 60)} min left",
             file=sys.stderr, flush=True,
         )  # fmt: skip
 
