@@ -180,16 +180,17 @@ def without_padding(values: Ints, views: list[Ints]) -> Ints:
     return np.concatenate([part.ravel() for part in parts])
 
 
-def pop_group(stack: Stack, views: list[Ints], mean: Ints, level: Ints) -> None:
-    """The order of coding, "A segment": one group, written to where it belongs."""
-    symbols = pop_list(stack, without_padding(mean, views), without_padding(level, views))
+def pop_group(stack: Stack, views: list[Ints], mean: Ints, level: Ints, centred: bool) -> None:
+    """The order of coding, "A segment": one group in 64ths, written to where it belongs."""
+    mean, level = without_padding(mean, views), without_padding(level, views)
+    values = 64 * pop_list(stack, 0 * mean, level) + mean if centred else 64 * pop_list(stack, mean, level)
     ends = np.cumsum([view.size for view in views])
-    for view, part in zip(views, np.split(symbols, ends[:-1]), strict=True):
+    for view, part in zip(views, np.split(values, ends[:-1]), strict=True):
         view[...] = part.reshape(view.shape)
 
 
 def decode_segment(prior: Prior, segment: Segment, height: int, width: int) -> Ints:
-    """The order of coding, "A segment": its latents (M, height, width)."""
+    """The order of coding, "A segment": its latents (M, height, width) in 64ths."""
     stack = Stack(segment.payload)
     rows, columns = -(-height // 4), -(-width // 4)
     y = np.zeros((prior.latent, 4 * rows, 4 * columns), np.int64)
@@ -197,19 +198,19 @@ def decode_segment(prior: Prior, segment: Segment, height: int, width: int) -> I
     level = prior.hyper_level(rows * columns, segment.borrowed)
     k = pop_list(stack, np.zeros_like(level), level)
     z = k if segment.borrowed else PLAIN_STRIDE * k
-    f = prior.features(z.reshape(-1, rows, columns))
-    for t in range(4):
-        if t == 3 and segment.borrowed:
-            push_list(stack, z, *prior.posterior(y))
+    pop_group(stack, group(inside, 0), *prior.first_likelihood(z.reshape(-1, rows, columns)), False)
+    if segment.borrowed:
+        push_list(stack, z, *prior.posterior(np.stack(group(y, 0))))
+    for t in (1, 2, 3):
         known = [np.stack(group(y, u)) for u in range(t)]
-        pop_group(stack, group(inside, t), *prior.likelihood(known, f))
+        pop_group(stack, group(inside, t), *prior.likelihood(known), True)
     assert not stack.words and stack.state < 2
-    assert zlib.crc32(inside.astype("<i2").tobytes()) == segment.latents_crc
+    assert zlib.crc32(inside.astype("<i4").tobytes()) == segment.latents_crc
     return inside
 
 
 def decode(data: bytes, model: Mapping[str, Array]) -> tuple[Ints, NDArray[np.uint8]]:
-    """A whole file: ŷ, and pixels (height, width, 1 or 3). `model` has all arrays of the model file."""
+    """A whole file: ŷ in 64ths, and pixels (height, width, 1 or 3). `model` has all arrays of the model file."""
     file = parse(data)
     prior = Prior(model, file.quality)
     assert prior.id() == file.model

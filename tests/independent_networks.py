@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ACTIVATION_MAX = 130048
-MEAN_MAX = 32512  # of q(z | ŷ0, ŷ1, ŷ2), in 64ths
+MEAN_MAX = 32512  # in 64ths
 PLAIN_LEVELS = 25  # by which those of p(z) are lower where z was not borrowed
 
 
@@ -27,8 +27,8 @@ def divide(n: Ints, bits: int) -> Ints:
 
 
 def enter(v: Ints) -> Ints:
-    """Fixed point."""
-    return np.clip(256 * v, -ACTIVATION_MAX, ACTIVATION_MAX)
+    """Fixed point; v in 64ths."""
+    return np.clip(4 * v, -ACTIVATION_MAX, ACTIVATION_MAX)
 
 
 def act(s: Ints) -> Ints:
@@ -102,34 +102,34 @@ class Prior:
         level = self.arrays["prior_level"][self.coded]
         return np.repeat(level if borrowed else np.maximum(level - PLAIN_LEVELS, 0), positions)
 
-    def posterior(self, y: Ints) -> tuple[Ints, Ints]:
-        """Distributions, q(z | ŷ0, ŷ1, ŷ2): means and levels as lists; group 3 of y is 0."""
-        a = act(self.conv("hyper_analysis.inp", enter(y)))
-        a = act(self.conv("hyper_analysis.down32", a, 2))
+    def mean(self, s: Ints, bits: int) -> Ints:
+        """Distributions: a sum as a mean in 64ths."""
+        return np.clip(divide(s, bits), -MEAN_MAX, MEAN_MAX)
+
+    def posterior(self, first: Ints) -> tuple[Ints, Ints]:
+        """Distributions, q(z | ŷ0): means and levels as lists, from the array of group 0."""
+        a = act(self.conv("hyper_analysis.inp", enter(first)))
         a = act(self.conv("hyper_analysis.down64", a, 2))
         s, s_level = np.split(self.conv("hyper_analysis.out", a), 2)
-        mean = np.clip(divide(s, 18), -MEAN_MAX, MEAN_MAX)
-        return mean[self.coded].ravel(), self.level(s_level[self.coded], "log_std_thresholds").ravel()
+        return self.mean(s, 18)[self.coded].ravel(), self.level(s_level[self.coded], "log_std_thresholds").ravel()
 
-    def features(self, z: Ints) -> Ints:
-        """Distributions: the features of the coded channels of z."""
+    def first_likelihood(self, z: Ints) -> tuple[Ints, Ints]:
+        """Distributions, p(ŷ0 | z): means and levels as arrays, from the coded channels of z."""
         a = np.zeros((len(self.arrays["prior_level"]), *z.shape[1:]), np.int64)
         a[self.coded] = z
-        a = act(self.conv("hyper_synthesis.inp", enter(a)))
+        a = act(self.conv("hyper_synthesis.inp", enter(64 * a)))
         a = act(shuffle(self.conv("hyper_synthesis.up32.0", a)))
-        return act(self.modulate("hyper_synthesis", self.conv("hyper_synthesis.out", a)))
+        return self.context(0, act(self.modulate("hyper_synthesis", self.conv("hyper_synthesis.out", a))))
 
-    def likelihood(self, known: list[Ints], f: Ints) -> tuple[Ints, Ints]:
-        """Distributions, p(ŷ_t | ŷ_<t, z): means and levels as arrays, from the arrays of groups 0 to t - 1."""
-        t = len(known)
-        s = np.zeros(1, np.int64)
-        if t > 0:
-            s = s + self.conv(f"contexts.{t}.known", enter(np.concatenate(known)))
-        if t < 3:
-            s = s + self.conv(f"contexts.{t}.features", f)
-        a = act(self.modulate(f"contexts.{t}", s))
+    def likelihood(self, known: list[Ints]) -> tuple[Ints, Ints]:
+        """Distributions, p(ŷ_t | ŷ_<t): means and levels as arrays, from the arrays of groups 0 to t - 1."""
+        return self.context(len(known), enter(np.concatenate(known)))
+
+    def context(self, t: int, a: Ints) -> tuple[Ints, Ints]:
+        """Distributions: the network contexts.t."""
+        a = act(self.modulate(f"contexts.{t}", self.conv(f"contexts.{t}.inp", a)))
         s, s_level = np.split(self.conv(f"contexts.{t}.out", act(self.conv(f"contexts.{t}.hidden", a))), 2)
-        return divide(s, 16), self.level(s_level, "std_thresholds")
+        return self.mean(s, 16), self.level(s_level, "std_thresholds")
 
 
 class Synthesis:
@@ -169,8 +169,8 @@ class Synthesis:
         return x
 
     def pixels(self, y: Ints) -> Floats:
-        """ŷ -> (3, 16 h, 16 w)."""
-        x = self.conv("inp", np.exp(self.anchors("log_inverse_gain.values")) * y)
+        """ŷ in 64ths -> (3, 16 h, 16 w)."""
+        x = self.conv("inp", np.exp(self.anchors("log_inverse_gain.values")) * y / 64)
         x = self.blocks("blocks16", x)
         x = shuffle(self.conv("up8.0", x))
         scale, shift = (self.anchors(f"synthesis_net.blocks8.modulation.{part}.values") for part in ("scale", "shift"))

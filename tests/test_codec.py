@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vlae_codec import bitstream, codec, metrics
 from vlae_codec.bitstream import Segment
+from vlae_codec.entropy import FRACTIONS
 from vlae_codec.errors import BitstreamError, CodecError, IncompatibleError, LimitError, UsageError
 from vlae_codec.images import Picture
 from vlae_codec.models import Model
@@ -39,8 +40,9 @@ def test_every_size_round_trips(photo: Pixels, size: tuple[int, int], channels: 
 @pytest.mark.usefixtures("use_small_model")
 def test_latents_of_the_file_are_those_of_the_encoder(photo: Pixels, small_model: Model) -> None:
     picture = crop(photo, 1100, 90)
-    wanted = codec.analyse(small_model, picture.pixels, 800, torch.float32)
-    assert np.array_equal(codec.latents(codec.encode(picture, 80).data), wanted)
+    y = codec.analyse(small_model, picture.pixels, 800, torch.float32)
+    found = codec.latents(codec.encode(picture, 80).data) / FRACTIONS
+    assert found.shape == y.shape and np.abs(found - y).max() <= 0.5001
 
 
 @pytest.mark.usefixtures("use_small_model")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vlae_codec.bitsback import quantise
 from vlae_codec.entropy import FRACTIONS, LEVELS, Gaussians
 from vlae_codec.errors import LimitError
 from vlae_codec.models import Model
@@ -17,7 +18,7 @@ from vlae_codec.models.exact import (
     whole_weight,
 )
 from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, VLAE
-from vlae_codec.training.export import HyperGrid, hyper_grid, integers, latents, prior_weights, prove_bounds
+from vlae_codec.training.export import HyperGrid, hyper_grid, integers, prior_weights, prove_bounds
 
 
 def crops(n: int = 2) -> torch.Tensor:
@@ -43,23 +44,22 @@ def test_activations_lie_on_their_grid_and_in_their_range() -> None:
 @pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
 def test_the_exact_prior_agrees_with_the_float_one(small_vlae: VLAE, small_model: Model, rate: float) -> None:
     grid = hyper_grid(small_vlae, crops())
-    groups, _ = latents(small_vlae, crops(1), rate)
-    y = small_vlae.merge(groups)[0].int().numpy()
-    model = SegmentModel(small_model.prior, (y.shape[1], y.shape[2]), round(rate * 1000))
-    flat = model.split(y)
-    known = small_vlae.merge([*groups[:3], torch.zeros_like(groups[3])])
-    mean, log_std = small_vlae.hyper_analysis(known / LATENT_UNIT).chunk(2, 1)
+    rates = torch.tensor([rate])
+    y = small_vlae.analysis(crops(1), rates)
+    model = SegmentModel(small_model.prior, (y.shape[2], y.shape[3]), round(rate * 1000))
+    kept = quantise(model.split(y[0].numpy()), model)
+    groups = small_vlae.split(torch.from_numpy(model.merge(kept.values))[None] / FRACTIONS)
+    mean, log_std = small_vlae.hyper_analysis(groups[0] / LATENT_UNIT).chunk(2, 1)
     mean, std = (v[:, grid.kept] / step_of(grid) for v in (mean, log_std.exp()))
-    assert_close(model.posterior(flat[:3]), mean[:, model.coded], std[:, model.coded])
-    z = np.clip(model.posterior(flat[:3]).mode(1), -300, 300)
+    q = model.posterior(kept.values[0])
+    assert_close(q, mean[:, model.coded], std[:, model.coded])
+    z = np.clip(q.mode(1), -300, 300)
     full = torch.zeros(1, 4, *model.hyper_shape[2:])
     coded = model.coded
     full[:, grid.kept[coded]] = torch.from_numpy(z).float().reshape(model.hyper_shape) * step_of(grid)[:, coded]
-    rates = torch.tensor([rate])
-    features = small_vlae.condition(full, rates)
-    for t in range(GROUPS):
-        p = small_vlae.likelihood(groups[:t], features, rates)
-        assert_close(model.likelihood(flat[:t], model.condition(z)), p.mean, p.std)
+    assert_close(model.first_likelihood(z), *small_vlae.first_likelihood(full, rates))
+    for t in range(1, GROUPS):
+        assert_close(kept.p[t - 1], *small_vlae.likelihood(groups[:t], rates))
 
 
 def step_of(grid: HyperGrid) -> torch.Tensor:
@@ -67,9 +67,9 @@ def step_of(grid: HyperGrid) -> torch.Tensor:
 
 
 def assert_close(found: Gaussians, mean: torch.Tensor, std: torch.Tensor) -> None:
-    """Means within two 64ths and 0.2 %, levels within one of the nearest."""
+    """Means within four 64ths and 0.2 %, levels within one of the nearest."""
     wanted = mean.flatten().numpy() * FRACTIONS
-    assert (np.abs(found.mean - wanted) <= 2 + 0.002 * np.abs(wanted)).all()
+    assert (np.abs(found.mean - wanted) <= 4 + 0.002 * np.abs(wanted)).all()
     level = (16 * (std.expand(mean.shape) / 0.1).log2()).clamp(0, LEVELS - 1).flatten().numpy()
     assert np.abs(found.level - level).max() <= 1
 
@@ -111,10 +111,8 @@ def test_sums_equal_those_of_whole_numbers() -> None:
 def test_a_layer_that_could_leave_the_exact_range_is_refused(small_vlae: VLAE) -> None:
     grid = hyper_grid(small_vlae, crops())
     tensors = integers(prior_weights(small_vlae, grid), small_vlae, grid)
-    tensors["contexts.1.known.weight"] = torch.full_like(
-        tensors["contexts.1.known.weight"], 2**31 - 1, dtype=torch.int32
-    )
-    with pytest.raises(LimitError, match=r"contexts\.1\.known"):
+    tensors["contexts.1.inp.weight"] = torch.full_like(tensors["contexts.1.inp.weight"], 2**31 - 1, dtype=torch.int32)
+    with pytest.raises(LimitError, match=r"contexts\.1\.inp"):
         prove_bounds(tensors)
 
 
@@ -129,12 +127,12 @@ def test_a_number_that_does_not_fit_is_refused(small_vlae: VLAE) -> None:
 def test_large_weights_are_kept_as_sixteen_bits_and_a_shift(small_vlae: VLAE) -> None:
     grid = hyper_grid(small_vlae, crops())
     weights = prior_weights(small_vlae, grid)
-    weights["contexts.1.known.weight"] = weights["contexts.1.known.weight"] * 100
+    weights["contexts.1.inp.weight"] = weights["contexts.1.inp.weight"] * 100
     tensors = integers(weights, small_vlae, grid)
-    assert tensors["contexts.1.known.weight"].dtype == torch.int16
-    shift = tensors["contexts.1.known.shift"]
+    assert tensors["contexts.1.inp.weight"].dtype == torch.int16
+    shift = tensors["contexts.1.inp.shift"]
     assert int(shift.min()) > 0
-    error = whole_weight(tensors, "contexts.1.known") / 2**14 - weights["contexts.1.known.weight"]
+    error = whole_weight(tensors, "contexts.1.inp") / 2**14 - weights["contexts.1.inp.weight"]
     assert (error.abs().flatten(1).amax(1) <= 2.0 ** (shift - 15)).all()
 
 

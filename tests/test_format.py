@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from vlae_codec import bitstream, codec, entropy, models
+from vlae_codec import bitsback, bitstream, codec, entropy, models
 from vlae_codec.bitsback import PLAIN_STRIDE
 from vlae_codec.bitstream import Container, Header
 from vlae_codec.entropy import FRACTIONS, LEVELS, MEAN_STEPS, SYMBOL_MAX, Gaussians, Ints, Stack
 from vlae_codec.images import Picture
-from vlae_codec.models.exact import HYPER_MAX, SegmentModel
+from vlae_codec.models.exact import MEAN_MAX, SegmentModel
 from vlae_codec.models.vlae import VLAE
 from vlae_codec.training.export import hyper_grid, integers, prior_weights
 
@@ -41,7 +41,7 @@ def lively(small_vlae: VLAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
             if "bias" in name or "modulation" in name:
                 values.add_(0.2 * torch.randn(values.shape, generator=generator))
         weights["hyper_analysis.out.weight"][:4].mul_(40)  # means of z beyond their limit
-        weights["contexts.1.known.weight"].mul_(10)  # more than 16 bits hold without a shift
+        weights["contexts.1.inp.weight"].mul_(10)  # more than 16 bits hold without a shift
         weights["log_prior_std"].copy_(torch.linspace(-3, 1, 4))
         weights["synthesis_net.out.weight"].mul_(1.5)
     grid = hyper_grid(model, 0.2 * torch.randn(1, 3, 64, 64, generator=generator))
@@ -105,8 +105,8 @@ def test_metadata_and_alpha_are_told_from_segments(photo: Pixels, arrays: Arrays
 @pytest.mark.parametrize("borrowed", [True, False])
 def test_wild_latents_are_decoded_alike(arrays: Arrays, borrowed: bool) -> None:
     wild = np.random.default_rng(0).standard_cauchy((16, 5, 6)) * 30
-    y = np.rint(wild).clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
-    y[:2, 0] = [[SYMBOL_MAX], [-SYMBOL_MAX]]
+    wild[:2, 0] = [[SYMBOL_MAX], [-SYMBOL_MAX]]
+    y = wild.clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.float32)
     model, level = models.load(), 700
     assert_wild(SegmentModel(model.prior, (5, 6), level), y)
     segment, _ = codec.encode_segment(model, y, level, borrowed, codec.Stopwatch(None))
@@ -115,16 +115,15 @@ def test_wild_latents_are_decoded_alike(arrays: Arrays, borrowed: bool) -> None:
     assert_decodes_alike(bitstream.pack(Container(header, {}, None, (segment,))), arrays)
 
 
-def assert_wild(model: SegmentModel, y: Ints) -> None:
+def assert_wild(model: SegmentModel, y: NDArray[np.float32]) -> None:
     """Means of z reach their limit, a level of z is below the lowest without bits-back, and ŷ and z have escapes."""
-    groups = model.split(y)
-    q = model.posterior(groups[:3])
-    assert np.abs(q.mean).max() == HYPER_MAX * FRACTIONS
+    latents = bitsback.quantise(model.split(y), model)
+    q = model.posterior(latents.values[0])
+    assert np.abs(q.mean).max() == MEAN_MAX * FRACTIONS
     assert model.prior(1).level.min() < independent_networks.PLAIN_LEVELS
     z = q.mode(PLAIN_STRIDE)
-    condition = model.condition(PLAIN_STRIDE * z)
-    lists = [(model.likelihood(groups[:t], condition), groups[t]) for t in range(4)]
-    for p, symbols in [*lists, (model.prior(PLAIN_STRIDE), z)]:
+    coded = [model.first_likelihood(PLAIN_STRIDE * z), *(p.centred() for p in latents.p)]
+    for p, symbols in [*zip(coded, latents.symbols, strict=True), (model.prior(PLAIN_STRIDE), z)]:
         assert p.grouping.index(symbols)[1].any()
 
 

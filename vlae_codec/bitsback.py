@@ -1,8 +1,11 @@
 """Coding of the latents of one segment with bits-back (Townsend et al., 2019, https://arxiv.org/abs/1901.04866).
 
+    ŷ0 = round(y0);  ŷ_t = μ_t + round(y_t - μ_t)  with μ_t the mean of p(ŷ_t | ŷ_<t),  t = 1..3
+
+Rounding about the mean makes what was to be expected free: a symbol is 0 unless y_t is half a step away from μ_t.
+Groups 1 to 3 know nothing of z. So they go first, and z is then a free sample of q(z | ŷ0): a pop needs bits that are
+already there, and the decoder puts them back before it goes on.
 `encode` and `decode` stand side by side: the second is the first read upwards, with push and pop exchanged.
-A pop needs bits that are already there. The last group is coded without z, so it goes first, and z is then a free
-sample of q(z | ŷ0, ŷ1, ŷ2): it takes bits from the last group, which the decoder puts back.
 Knows a model only as a Protocol; integers in, a stack out.
 """
 
@@ -10,28 +13,53 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vlae_codec.entropy import LEAST_BITS, Gaussians, Ints, Stack
+import numpy as np
+from numpy.typing import NDArray
 
-KNOWN = 3  # groups that z is a posterior of; the last one pays for what z borrows
-PLAIN_STRIDE = (
-    3  # steps of z's grid when nothing is borrowed: a single z needs no finer one (about sqrt(12) deviations)
-)
+from vlae_codec.entropy import FRACTIONS, LEAST_BITS, SYMBOL_MAX, Gaussians, Ints, Stack
+
+GROUPS = 4
+# Steps of z's grid when nothing is borrowed: a single z needs no finer one (about sqrt(12) deviations).
+PLAIN_STRIDE = 3
 
 
 class LatentModel(Protocol):
-    """The distributions of one segment's latents; groups and z are flat integer arrays."""
+    """The distributions of one segment's latents; groups, in 64ths of a step, and z are flat integer arrays."""
 
     def prior(self, stride: int) -> Gaussians:
         """p(z) for z in units of `stride` steps of its grid."""
 
-    def posterior(self, known: Sequence[Ints]) -> Gaussians:
-        """q(z | ŷ0, ŷ1, ŷ2): a function of integers that the decoder has, too."""
+    def posterior(self, first: Ints) -> Gaussians:
+        """q(z | ŷ0): a function of integers that the decoder has, too."""
 
-    def condition(self, z: Ints) -> Any:
-        """What `likelihood` needs to know of z, computed once."""
+    def first_likelihood(self, z: Ints) -> Gaussians:
+        """p(ŷ0 | z)."""
 
-    def likelihood(self, known: Sequence[Ints], condition: Any) -> Gaussians:
-        """p(ŷ_t | ŷ_<t, z) with t = len(known); for the last group `condition` is None."""
+    def likelihood(self, known: Sequence[Ints]) -> Gaussians:
+        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 3."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What is kept of one segment, as four flat groups.
+
+    symbols: what is coded. values: ŷ in 64ths of a step. p: p(ŷ_t | ŷ_<t) of groups 1 to 3.
+    """
+
+    symbols: list[Ints]
+    values: list[Ints]
+    p: list[Gaussians]
+
+    @classmethod
+    def begin(cls, symbols: Ints) -> "Latents":
+        """With group 0."""
+        return cls([symbols], [FRACTIONS * symbols], [])
+
+    def add(self, symbols: Ints, p: Gaussians) -> None:
+        """The next group."""
+        self.p.append(p)
+        self.symbols.append(symbols)
+        self.values.append(p.mean + FRACTIONS * symbols)
 
 
 @dataclass(frozen=True)
@@ -44,29 +72,41 @@ class Costs:
     borrowed: bool
 
 
-def encode(stack: Stack, groups: Sequence[Ints], model: LatentModel, borrow: bool = True) -> Costs:
+def quantise(y: Sequence[NDArray[np.floating[Any]]], model: LatentModel) -> Latents:
+    """Round four flat groups of latents, each about what those before it predict."""
+    latents = Latents.begin(rounded(y[0]))
+    for group in y[1:]:
+        p = model.likelihood(latents.values)
+        latents.add(rounded(group - p.mean / FRACTIONS), p)
+    return latents
+
+
+def rounded(x: NDArray[np.floating[Any]]) -> Ints:
+    """The nearest symbols."""
+    symbols: Ints = np.rint(x).clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
+    return symbols
+
+
+def encode(stack: Stack, latents: Latents, model: LatentModel, borrow: bool = True) -> Costs:
     """Push the four groups; on average the stack grows by the negative ELBO in bits.
 
     Args:
         borrow: draw z with bits of the stack, if it holds enough; else z is the mode of q on a coarser grid, and
             nothing comes back.
     """
-    known = groups[:KNOWN]
-    p_last = model.likelihood(known, None)
-    stack.push(groups[KNOWN], p_last)
-    q = model.posterior(known)
+    for symbols, p in zip(reversed(latents.symbols[1:]), reversed(latents.p), strict=True):
+        stack.push(symbols, p.centred())
+    q = model.posterior(latents.values[0])
     z, borrowed = draw(stack, q) if borrow else (q.mode(PLAIN_STRIDE), False)
     stride = 1 if borrowed else PLAIN_STRIDE
-    condition = model.condition(z * stride)
-    p_known = [model.likelihood(known[:t], condition) for t in range(KNOWN)]
-    for group, p in zip(reversed(known), reversed(p_known), strict=True):
-        stack.push(group, p)
+    p_first = model.first_likelihood(z * stride)
+    stack.push(latents.symbols[0], p_first)
     prior = model.prior(stride)
     stack.push(z, prior)
-    return costs(groups, [*p_known, p_last], (z, prior, q), borrowed)
+    return costs(latents, p_first, (z, prior, q), borrowed)
 
 
-def decode(stack: Stack, model: LatentModel, borrowed: bool, measure: bool = False) -> tuple[list[Ints], Costs | None]:
+def decode(stack: Stack, model: LatentModel, borrowed: bool, measure: bool = False) -> tuple[Latents, Costs | None]:
     """Pop the four groups: `encode` read upwards, with push and pop exchanged.
 
     Args:
@@ -76,26 +116,22 @@ def decode(stack: Stack, model: LatentModel, borrowed: bool, measure: bool = Fal
     stride = 1 if borrowed else PLAIN_STRIDE
     prior = model.prior(stride)
     z = stack.pop(prior)
-    condition = model.condition(z * stride)
-    groups: list[Ints] = []
-    p_groups: list[Gaussians] = []
-    for _ in range(KNOWN):
-        p_groups.append(model.likelihood(groups, condition))
-        groups.append(stack.pop(p_groups[-1]))
-    q = model.posterior(groups)
+    p_first = model.first_likelihood(z * stride)
+    latents = Latents.begin(stack.pop(p_first))
+    q = model.posterior(latents.values[0])
     if borrowed:
         stack.push(z, q)
-    p_groups.append(model.likelihood(groups, None))
-    groups.append(stack.pop(p_groups[-1]))
-    return groups, costs(groups, p_groups, (z, prior, q), borrowed) if measure else None
+    while len(latents.symbols) < GROUPS:
+        p = model.likelihood(latents.values)
+        latents.add(stack.pop(p.centred()), p)
+    return latents, costs(latents, p_first, (z, prior, q), borrowed) if measure else None
 
 
-def costs(
-    groups: Sequence[Ints], p_groups: Sequence[Gaussians], hyper: tuple[Ints, Gaussians, Gaussians], borrowed: bool
-) -> Costs:
+def costs(latents: Latents, p_first: Gaussians, hyper: tuple[Ints, Gaussians, Gaussians], borrowed: bool) -> Costs:
     """Ideal bits of everything that was pushed and popped; `hyper` is z, its prior and its posterior."""
     z, prior, q = hyper
-    bits = tuple(p.bits(group) for group, p in zip(groups, p_groups, strict=True))
+    coded = [p_first, *(p.centred() for p in latents.p)]
+    bits = tuple(p.bits(symbols) for symbols, p in zip(latents.symbols, coded, strict=True))
     return Costs(bits, prior.bits(z), q.bits(z) if borrowed else 0.0, borrowed)
 
 

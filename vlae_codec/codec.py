@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +21,12 @@ from torch.nn import functional as F
 from vlae_codec import bitsback, bitstream, images, models, tiles
 from vlae_codec.bitsback import Costs
 from vlae_codec.bitstream import MAX_PIXELS, QUALITY_MAX, Container, Header, Segment
-from vlae_codec.entropy import SYMBOL_MAX, Gaussians, Ints, Stack
+from vlae_codec.entropy import FRACTIONS, Gaussians, Ints, Stack
 from vlae_codec.errors import BitstreamError, CodecError, UsageError
 from vlae_codec.images import Picture
 from vlae_codec.models.exact import SegmentModel
 
+Floats = NDArray[np.float32]
 Stages = dict[str, float]
 Progress = Callable[[float], None]
 
@@ -86,20 +86,20 @@ class TimedModel:
         with self.watch("prior"):
             return self.model.prior(stride)
 
-    def posterior(self, known: Sequence[Ints]) -> Gaussians:
-        """q(z | ŷ0, ŷ1, ŷ2)."""
+    def posterior(self, first: Ints) -> Gaussians:
+        """q(z | ŷ0)."""
         with self.watch("prior"):
-            return self.model.posterior(known)
+            return self.model.posterior(first)
 
-    def condition(self, z: Ints) -> Any:
-        """The features of z."""
+    def first_likelihood(self, z: Ints) -> Gaussians:
+        """p(ŷ0 | z)."""
         with self.watch("prior"):
-            return self.model.condition(z)
+            return self.model.first_likelihood(z)
 
-    def likelihood(self, known: Sequence[Ints], condition: Any) -> Gaussians:
-        """p(ŷ_t | ŷ_<t, z)."""
+    def likelihood(self, known: Sequence[Ints]) -> Gaussians:
+        """p(ŷ_t | ŷ_<t)."""
         with self.watch("prior"):
-            return self.model.likelihood(known, condition)
+            return self.model.likelihood(known)
 
 
 @torch.inference_mode()
@@ -136,8 +136,8 @@ def encode(
     boxes = tiles.segments(height, width)
     for number, box in enumerate(boxes):
         with watch("entropy coding"):
-            latents = np.ascontiguousarray(y[:, box.rows, box.columns])
-            segment, cost = encode_segment(loaded, latents, level, bits_back, watch)
+            part = np.ascontiguousarray(y[:, box.rows, box.columns])
+            segment, cost = encode_segment(loaded, part, level, bits_back, watch)
         segments.append(segment)
         costs.append(cost)
         report(progress, (number + 1) / len(boxes))
@@ -184,30 +184,31 @@ def ledger(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ledger:
 
 @torch.inference_mode()
 def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
-    """ŷ of a .vlae file, (latent channels, H/16, W/16): the same on every machine."""
+    """ŷ of a .vlae file in 64ths of a step, (latent channels, H/16, W/16): the same on every machine."""
     return decode_latents(bitstream.parse(data, max_pixels), Stopwatch(None))[0]
 
 
-def encode_segment(model: models.Model, y: Ints, level: int, borrow: bool, watch: Stopwatch) -> tuple[Segment, Costs]:
-    """Latents (C, h, w) of one segment -> its section of the file, and the ideal bits."""
+def encode_segment(model: models.Model, y: Floats, level: int, borrow: bool, watch: Stopwatch) -> tuple[Segment, Costs]:
+    """Latents y (C, h, w) of one segment, not rounded -> its section of the file, and the ideal bits."""
     segment_model = SegmentModel(model.prior, (y.shape[1], y.shape[2]), level)
-    stack = Stack()
-    costs = bitsback.encode(stack, segment_model.split(y), TimedModel(segment_model, watch), borrow)
-    return Segment(stack.to_bytes(), latents_crc(y), costs.borrowed), costs
+    timed, stack = TimedModel(segment_model, watch), Stack()
+    kept = bitsback.quantise(segment_model.split(y), timed)
+    costs = bitsback.encode(stack, kept, timed, borrow)
+    return Segment(stack.to_bytes(), latents_crc(segment_model.merge(kept.values)), costs.borrowed), costs
 
 
 def decode_segment(
     model: models.Model, segment: Segment, box: tiles.Box, level: int, measure: bool, watch: Stopwatch
 ) -> tuple[Ints, Costs | None]:
-    """The latents (C, h, w) of one section, and with `measure` the ideal bits: `encode_segment` read upwards.
+    """ŷ (C, h, w) of one section in 64ths, and with `measure` the ideal bits: `encode_segment` read upwards.
 
     Raises:
         BitstreamError: the latents are not those that were encoded.
     """
     segment_model = SegmentModel(model.prior, box.size, level)
     stack = Stack(segment.payload)
-    groups, costs = bitsback.decode(stack, TimedModel(segment_model, watch), segment.bits_back, measure)
-    y = segment_model.merge(groups)
+    kept, costs = bitsback.decode(stack, TimedModel(segment_model, watch), segment.bits_back, measure)
+    y = segment_model.merge(kept.values)
     if stack.bits or latents_crc(y) != segment.latents_crc:
         raise BitstreamError(
             f"decoded latents have checksum {latents_crc(y):08x}, {stack.bits} bits left; the file says "
@@ -219,7 +220,7 @@ def decode_segment(
 def decode_latents(
     container: Container, watch: Stopwatch, measure: bool = False, progress: Progress | None = None
 ) -> tuple[Ints, list[Costs]]:
-    """ŷ (C, H/16, W/16) of a whole file, and with `measure` the ideal bits of each segment."""
+    """ŷ (C, H/16, W/16) of a whole file in 64ths, and with `measure` the ideal bits of each segment."""
     header = container.header
     model = models.load(header.model)
     y = np.zeros((model.prior.latent, *tiles.latent_size(header.height, header.width)), np.int32)
@@ -235,12 +236,12 @@ def decode_latents(
 
 
 def latents_crc(y: Ints) -> int:
-    """CRC-32 of latents (C, h, w) as little-endian 16-bit integers."""
-    return zlib.crc32(y.astype("<i2").tobytes())
+    """CRC-32 of latents (C, h, w) in 64ths, as little-endian 32-bit integers."""
+    return zlib.crc32(y.astype("<i4").tobytes())
 
 
-def analyse(model: models.Model, pixels: NDArray[np.uint8], level: int, precision: torch.dtype) -> Ints:
-    """Pixels (H, W, 1 or 3) -> ŷ (C, H/16, W/16)."""
+def analyse(model: models.Model, pixels: NDArray[np.uint8], level: int, precision: torch.dtype) -> Floats:
+    """Pixels (H, W, 1 or 3) -> y (C, H/16, W/16) in steps, not rounded."""
     height, width = pixels.shape[:2]
     x = torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255 - 0.5
     pad = (0, -width % tiles.LATENT, 0, -height % tiles.LATENT)
@@ -249,13 +250,13 @@ def analyse(model: models.Model, pixels: NDArray[np.uint8], level: int, precisio
         y: Tensor = model.transforms.analysis(x, rate_index(level))
     if not torch.isfinite(y).all():
         raise CodecError("the analysis network gave numbers that are not finite")
-    rounded: Ints = y.round().clamp(-SYMBOL_MAX, SYMBOL_MAX)[0].int().numpy()
-    return rounded
+    steps: Floats = y[0].numpy()
+    return steps
 
 
 def synthesise(model: models.Model, y: Ints, header: Header, precision: torch.dtype) -> NDArray[np.uint8]:
-    """ŷ (C, H/16, W/16) -> pixels (H, W, 1 or 3)."""
-    latents = torch.from_numpy(y)[None].float().contiguous(memory_format=torch.channels_last)
+    """ŷ (C, H/16, W/16) in 64ths -> pixels (H, W, 1 or 3)."""
+    latents = (torch.from_numpy(y)[None].float() / FRACTIONS).contiguous(memory_format=torch.channels_last)
     with autocast(precision):
         x = model.transforms.synthesis(latents, rate_index(header.quality))
     x = x[0, :, : header.height, : header.width]

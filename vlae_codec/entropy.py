@@ -65,6 +65,10 @@ class Gaussians:
         """The multiples of `stride` that are nearest to the means, in units of it (n,)."""
         return (self.mean + FRACTIONS * stride // 2) // (FRACTIONS * stride)
 
+    def centred(self) -> "Gaussians":
+        """The same deviations about 0: the distributions of the differences to `mean`."""
+        return Gaussians(np.zeros_like(self.mean), self.level, self.escapes)
+
     def coarser(self, stride: int) -> "Gaussians":
         """Zero-mean distributions for integers in units of `stride`: each deviation divided by it."""
         level = self.level - round(LEVELS_PER_OCTAVE * math.log2(stride))

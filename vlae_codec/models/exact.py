@@ -1,7 +1,7 @@
 """The networks of the prior in fixed point: the same integers on every machine.
 
     weights, biases, modulations   multiples of 2^-14; weights as 16-bit integers times a power of two per channel
-    activations                    multiples of 2^-10 within ±127; ŷ and z enter in units of four steps
+    activations                    multiples of 2^-10 within ±127; ŷ (in 64ths) and z enter in units of four steps
     sums                           multiples of 2^-24, all below 2^53 of them
 
 Such numbers are held in float64, where their sums are exact in any order: no library, instruction set or number of
@@ -12,6 +12,7 @@ stored thresholds. `training/export.py` writes the numbers that stand here and p
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ WEIGHT_SCALE = 1 << 14
 ACTIVATION_SCALE = 1 << 10
 ACTIVATION_MAX = 127
 SUM_LIMIT = 2.0**53
-HYPER_MAX = ACTIVATION_MAX * int(LATENT_UNIT)  # steps of z
+MEAN_MAX = ACTIVATION_MAX * int(LATENT_UNIT)  # steps of ŷ and of z: what `enter` makes of them ends there, too
 MAX_LEVEL = 1000  # of the quality, in tenths
 
 Tensors = Mapping[str, Tensor]
@@ -44,9 +45,14 @@ def to_grid(x: Tensor) -> Tensor:
     return torch.round(x * ACTIVATION_SCALE).div_(ACTIVATION_SCALE)
 
 
-def enter(integers: Tensor) -> Tensor:
+def enter(steps: Tensor) -> Tensor:
     """ŷ or z as activations."""
-    return (integers / LATENT_UNIT).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX)
+    return (steps / LATENT_UNIT).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX)
+
+
+def mean_in_fractions(steps: Tensor) -> Tensor:
+    """A mean in 64ths."""
+    return torch.round(steps.clamp(-MEAN_MAX, MEAN_MAX) * FRACTIONS)
 
 
 class FixedConv2d:
@@ -89,7 +95,7 @@ def interpolate(anchors: Tensor, level: int) -> Tensor:
 
 
 class ExactPrior:
-    """p(z), q(z | ŷ0, ŷ1, ŷ2) and p(ŷ_t | ŷ_<t, z) of one model, for any picture.
+    """p(z), q(z | ŷ0), p(ŷ0 | z) and p(ŷ_t | ŷ_<t) of one model, for any picture.
 
     Args:
         tensors: the integers that `training/export.py` writes, names without "prior.".
@@ -105,51 +111,43 @@ class ExactPrior:
         )
         self.hyper_analysis = [
             FixedConv2d(tensors, f"hyper_analysis.{name}", stride)
-            for name, stride in (("inp", 1), ("down32", 2), ("down64", 2), ("out", 1))
+            for name, stride in (("inp", 1), ("down64", 2), ("out", 1))
         ]
         self.hyper_synthesis = [FixedConv2d(tensors, f"hyper_synthesis.{name}") for name in ("inp", "up32.0", "out")]
         self.contexts = [
-            {
-                name: FixedConv2d(tensors, f"contexts.{t}.{name}")
-                for name in ("known", "features", "hidden", "out")
-                if f"contexts.{t}.{name}.weight" in tensors
-            }
-            for t in range(GROUPS)
+            [FixedConv2d(tensors, f"contexts.{t}.{name}") for name in ("inp", "hidden", "out")] for t in range(GROUPS)
         ]
 
     def modulation(self, name: str, level: int) -> FixedModulation:
         """The modulation of that name for a quality in tenths."""
         return FixedModulation(self.tensors, f"{name}.modulation", level)
 
-    def posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, latent, h, w) integers, the last group zero -> mean in 64ths and level of z, (1, Z, h/4, w/4)."""
-        h = enter(y)
+    def posterior(self, first: Tensor) -> tuple[Tensor, Tensor]:
+        """ŷ0 in steps (1, latent, h, w) -> mean in 64ths and level of z, (1, Z, h/2, w/2)."""
+        h = enter(first)
         *layers, last = self.hyper_analysis
         for layer in layers:
             h = requantise(layer(h))
         mean, log_std = last(h).chunk(2, 1)
-        mean = mean.clamp(-HYPER_MAX, HYPER_MAX)  # as `enter` does with what is drawn
-        return torch.round(mean * FRACTIONS), torch.bucketize(log_std, self.log_std_thresholds)
+        return mean_in_fractions(mean), torch.bucketize(log_std, self.log_std_thresholds)
 
-    def features(self, z: Tensor, level: int) -> Tensor:
-        """(1, Z, h/4, w/4) integers -> (1, features, h/2, w/2)."""
+    def first_likelihood(self, z: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """z in steps (1, Z, h/2, w/2) -> mean in 64ths and level of ŷ0, (1, latent, h, w)."""
         first, up, last = self.hyper_synthesis
         h = requantise(first(enter(z)))
         h = requantise(F.pixel_shuffle(up(h), 2))
-        return requantise(self.modulation("hyper_synthesis", level)(last(h)))
+        return self.context(0, requantise(self.modulation("hyper_synthesis", level)(last(h))), level)
 
-    def likelihood(self, known: Sequence[Tensor], features: Tensor | None, level: int) -> tuple[Tensor, Tensor]:
-        """Known groups (1, latent, h/2, w/2) -> mean in 64ths and level of the next one, the same shape."""
-        t = len(known)
-        context, terms = self.contexts[t], []
-        if known:
-            terms.append(context["known"](enter(torch.cat(list(known), 1))))
-        if "features" in context:
-            assert features is not None
-            terms.append(context["features"](features))
-        h = requantise(self.modulation(f"contexts.{t}", level)(sum(terms[1:], terms[0])))
-        mean, raw = context["out"](requantise(context["hidden"](h))).chunk(2, 1)
-        return torch.round(mean * (LATENT_UNIT * FRACTIONS)), torch.bucketize(raw, self.std_thresholds)
+    def likelihood(self, known: Sequence[Tensor], level: int) -> tuple[Tensor, Tensor]:
+        """Known groups in steps (1, latent, h, w) -> mean in 64ths and level of the next one, the same shape."""
+        return self.context(len(known), enter(torch.cat(list(known), 1)), level)
+
+    def context(self, group: int, known: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """Mean in 64ths and level of a group, from activations."""
+        inp, hidden, out = self.contexts[group]
+        h = requantise(self.modulation(f"contexts.{group}", level)(inp(known)))
+        mean, raw = out(requantise(hidden(h))).chunk(2, 1)
+        return mean_in_fractions(mean * LATENT_UNIT), torch.bucketize(raw, self.std_thresholds)
 
 
 class SegmentModel:
@@ -180,52 +178,51 @@ class SegmentModel:
         cells = F.pixel_unshuffle(y, 2)
         return [cells[:, channels] for channels in self.exact.channels]
 
-    def split(self, y: Ints) -> list[Ints]:
-        """Latents (latent, height, width) -> four flat groups."""
+    def split(self, y: NDArray[Any]) -> list[NDArray[Any]]:
+        """Latents (latent, height, width) of any type -> four flat groups."""
         height, width = self.size
         pad = (0, -width % 4, 0, -height % 4)
         groups = self.to_groups(F.pad(torch.from_numpy(y)[None], pad))
         return [group[inside].numpy() for group, inside in zip(groups, self.inside, strict=True)]
 
     def merge(self, groups: Sequence[Ints]) -> Ints:
-        """Undo `split`."""
+        """Undo `split`, for integers."""
         height, width = self.size
-        y: Ints = self.assemble(groups)[0, :, :height, :width].int().numpy()
-        return y
+        cells = torch.cat([self.dense(group, t) for t, group in enumerate(groups)], 1)
+        y = F.pixel_shuffle(cells[:, self.exact.channels.flatten().argsort()], 2)
+        merged: Ints = y[0, :, :height, :width].int().numpy()
+        return merged
 
-    def dense(self, groups: Sequence[Ints]) -> list[Tensor]:
-        """Flat groups -> (1, latent, h/2, w/2) in float64, zeros outside."""
-        return [
-            torch.zeros(inside.shape, dtype=torch.float64).masked_scatter_(inside, torch.from_numpy(group).double())
-            for group, inside in zip(groups, self.inside, strict=False)
-        ]
-
-    def assemble(self, groups: Sequence[Ints]) -> Tensor:
-        """Flat groups, the missing ones zero -> (1, latent, h, w) in float64."""
-        known = self.dense(groups)
-        known += [torch.zeros_like(known[0])] * (GROUPS - len(known))
-        return F.pixel_shuffle(torch.cat(known, 1)[:, self.exact.channels.flatten().argsort()], 2)
+    def dense(self, group: Ints, t: int) -> Tensor:
+        """Flat group t -> (1, latent, h/2, w/2) in float64, zeros outside."""
+        inside = self.inside[t]
+        values = torch.from_numpy(group).double()
+        return torch.zeros(inside.shape, dtype=torch.float64).masked_scatter_(inside, values)
 
     def prior(self, stride: int) -> Gaussians:
         """p(z) for z in units of `stride` steps: zero means, a level per channel."""
         level = self.exact.prior_level[self.coded][None, :, None, None].expand(self.hyper_shape)
         return Gaussians(np.zeros(level.numel(), np.int32), flat(level)).coarser(stride)
 
-    def posterior(self, known: Sequence[Ints]) -> Gaussians:
-        """q(z | ŷ0, ŷ1, ŷ2), to be sampled."""
-        mean, level = self.exact.posterior(self.assemble(known))
+    def posterior(self, first: Ints) -> Gaussians:
+        """q(z | ŷ0), to be sampled."""
+        mean, level = self.exact.posterior(self.dense(first, 0) / FRACTIONS)
         return Gaussians(flat(mean[:, self.coded]), flat(level[:, self.coded]), escapes=False)
 
-    def condition(self, z: Ints) -> Tensor:
-        """The features of z: (1, features, h/2, w/2)."""
+    def first_likelihood(self, z: Ints) -> Gaussians:
+        """p(ŷ0 | z)."""
         full = torch.zeros(1, len(self.exact.prior_level), *self.hyper_shape[2:], dtype=torch.float64)
         full[:, self.coded] = torch.from_numpy(z).double().reshape(self.hyper_shape)
-        return self.exact.features(full, self.level)
+        return self.gaussians(0, *self.exact.first_likelihood(full, self.level))
 
-    def likelihood(self, known: Sequence[Ints], condition: Tensor | None) -> Gaussians:
-        """p(ŷ_t | ŷ_<t, z) with t = len(known)."""
-        mean, level = self.exact.likelihood(self.dense(known), condition, self.level)
-        inside = self.inside[len(known)]
+    def likelihood(self, known: Sequence[Ints]) -> Gaussians:
+        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 3."""
+        groups = [self.dense(group, t) / FRACTIONS for t, group in enumerate(known)]
+        return self.gaussians(len(known), *self.exact.likelihood(groups, self.level))
+
+    def gaussians(self, t: int, mean: Tensor, level: Tensor) -> Gaussians:
+        """Arrays of group t as flat distributions."""
+        inside = self.inside[t]
         return Gaussians(flat(mean[inside]), flat(level[inside]))
 
 

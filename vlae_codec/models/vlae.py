@@ -2,9 +2,10 @@
 
 One method per distribution and transform; nothing here opens a file, prints or reads a global.
 
-    x  --analysis--> y --round--> ŷ --synthesis--> x̂           the discretised latent: all that is kept of x
-    p(ŷ) = ∫ p(z) Π_t p(ŷ_t | ŷ_<t, z) dz,  t = 0..3            a VAE with an autoregressive decoder over four groups
-    q(z | ŷ_0, ŷ_1, ŷ_2);  p(ŷ_3 | ŷ_0, ŷ_1, ŷ_2) without z     so that ŷ_3 can pay for the bits that z borrows
+    x  --analysis--> y --round--> ŷ --synthesis--> x̂            the discretised latent: all that is kept of x
+    p(ŷ) = ∫ p(z) p(ŷ_0 | z) dz Π_t p(ŷ_t | ŷ_<t),  t = 1..3     a VAE with an autoregressive decoder over four groups
+    ŷ_0 = round(y_0);  ŷ_t = μ_t + round(y_t - μ_t)              with μ_t the mean of p(ŷ_t | ŷ_<t)
+    q(z | ŷ_0)                                                   ŷ_1..3 know nothing of z, so they can lend it bits
 
 Training uses this class; coding uses its analysis and synthesis, and the fixed-point prior of `exact.py`.
 """
@@ -113,13 +114,12 @@ class Synthesis(nn.Module):
 
 
 class HyperAnalysis(nn.Module):
-    """(B, latent, H/16, W/16) in latent units -> (B, 2 * hyper_latent, H/64, W/64): mean and log std of z."""
+    """(B, latent, H/32, W/32) in latent units -> (B, 2 * hyper_latent, H/64, W/64): mean and log std of z."""
 
     def __init__(self, c: Config):
         super().__init__()
         n = c.hyper_width
-        self.inp = nn.Conv2d(c.latent, n, 1)
-        self.down32 = nn.Conv2d(n, n, 3, stride=2, padding=1)
+        self.inp = nn.Conv2d(c.latent, n, 3, padding=1)
         self.down64 = nn.Conv2d(n, n, 3, stride=2, padding=1)
         self.out = PreciseConv2d(n, 2 * c.hyper_latent, 1)
         initialise(self)
@@ -127,8 +127,7 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """As the class says."""
-        h = activation(self.down64(activation(self.down32(activation(self.inp(y))))))
-        out: Tensor = self.out(h)
+        out: Tensor = self.out(activation(self.down64(activation(self.inp(y)))))
         return out
 
 
@@ -151,15 +150,17 @@ class HyperSynthesis(nn.Module):
 
 
 class Context(nn.Module):
-    """Mean and raw std of group t: (B, t * latent, h, w), (B, features, h, w) or None -> (B, 2 * latent, h, w).
+    """Mean and raw std of group t, (B, 2 * latent, h, w), from all that is known of it.
 
-    A 3x3 convolution over exactly the known groups; group 0 has only z, the last group only its context.
+    That is (B, features, h, w) for group 0, and for the others the groups before, (B, t * latent, h, w), by a 3x3
+    convolution over exactly these.
     """
 
     def __init__(self, c: Config, group: int):
         super().__init__()
-        self.known = nn.Conv2d(group * c.latent, c.context, 3, padding=1) if group else None
-        self.features = nn.Conv2d(c.features, c.context, 1) if group < GROUPS - 1 else None
+        self.inp = (
+            nn.Conv2d(group * c.latent, c.context, 3, padding=1) if group else nn.Conv2d(c.features, c.context, 1)
+        )
         self.modulation = Modulation(c.anchors, c.context)
         self.hidden = nn.Conv2d(c.context, c.context, 1)
         self.out = PreciseConv2d(c.context, 2 * c.latent, 1)
@@ -168,16 +169,11 @@ class Context(nn.Module):
         assert self.out.bias is not None
         self.out.bias.data[c.latent :].fill_(0.5)
 
-    def forward(self, known: Tensor | None, features: Tensor | None, rate: Tensor) -> Tensor:
+    def forward(self, known: Tensor, rate: Tensor) -> Tensor:
         """As the class says; `rate` is (B,)."""
-        h = activation(self.modulation(self.gather(known, features), rate))
+        h = activation(self.modulation(self.inp(known), rate))
         out: Tensor = self.out(activation(self.hidden(h)))
         return out
-
-    def gather(self, known: Tensor | None, features: Tensor | None) -> Tensor:
-        """The sum of what the known groups and the prior's features say: (B, context, h, w)."""
-        terms: list[Tensor] = [net(x) for net, x in ((self.known, known), (self.features, features)) if net is not None]
-        return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
 class VLAE(nn.Module):
@@ -204,7 +200,7 @@ class VLAE(nn.Module):
         return y * gain
 
     def synthesis(self, y: Tensor, rate: Tensor) -> Tensor:
-        """Integer latents in float32 -> (B, 3, H, W) in ±0.5, float32, not clamped."""
+        """Latents ŷ in float32 -> (B, 3, H, W) in ±0.5, float32, not clamped."""
         x: Tensor = self.synthesis_net(y * self.log_inverse_gain(rate).exp(), rate)
         return x.float()
 
@@ -227,25 +223,22 @@ class VLAE(nn.Module):
         std = self.log_prior_std.clamp(-5, 5).exp()[None, :, None, None]
         return Normal(torch.zeros_like(std), std)
 
-    def posterior(self, groups: Sequence[Tensor]) -> Normal:
-        """q(z | ŷ0, ŷ1, ŷ2), (B, hyper_latent, H/64, W/64); groups after the third are not looked at."""
-        y = self.merge([*groups[: GROUPS - 1], torch.zeros_like(groups[0])])
-        mean, log_std = self.hyper_analysis(y / LATENT_UNIT).chunk(2, 1)
+    def posterior(self, first: Tensor) -> Normal:
+        """q(z | ŷ0): (B, latent, h, w) -> (B, hyper_latent, h/2, w/2)."""
+        mean, log_std = self.hyper_analysis(first / LATENT_UNIT).chunk(2, 1)
         return Normal(mean, log_std.clamp(-6, 3).exp())
 
-    def condition(self, z: Tensor, rate: Tensor) -> Tensor:
-        """What the likelihoods of groups 0 to 2 know of z: (B, features, H/32, W/32)."""
-        features: Tensor = self.hyper_synthesis(z, rate)
-        return features
+    def first_likelihood(self, z: Tensor, rate: Tensor) -> Normal:
+        """p(ŷ0 | z), before the integral over each step: (B, hyper_latent, h/2, w/2) -> (B, latent, h, w)."""
+        return self.normal(self.contexts[0](self.hyper_synthesis(z, rate), rate))
 
-    def likelihood(self, known: Sequence[Tensor], features: Tensor | None, rate: Tensor) -> Normal:
-        """p(ŷ_t | ŷ_<t, z) with t = len(known), before the integral over each step; (B, latent, h/2, w/2).
+    def likelihood(self, known: Sequence[Tensor], rate: Tensor) -> Normal:
+        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 3: groups (B, latent, h, w) -> the same shape."""
+        return self.normal(self.contexts[len(known)](torch.cat(list(known), 1) / LATENT_UNIT, rate))
 
-        `features` is `condition(z)`; the last group does not look at it.
-        """
-        t = len(known)
-        context = torch.cat(list(known), 1) / LATENT_UNIT if t else None
-        mean, raw = self.contexts[t](context, features, rate).chunk(2, 1)
+    def normal(self, out: Tensor) -> Normal:
+        """What a context network gives, (B, 2 * latent, h, w), as distributions in steps."""
+        mean, raw = out.chunk(2, 1)
         return Normal(mean * LATENT_UNIT, F.softplus(raw).clamp_min(MIN_STD))
 
 

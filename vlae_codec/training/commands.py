@@ -43,7 +43,11 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run: checkpoint and TensorBoard."
 )
-@click.option("--branch", type=click.Path(path_type=Path), help="Checkpoint to start from, counting steps from zero.")
+@click.option(
+    "--branch",
+    type=click.Path(path_type=Path),
+    help="Checkpoint or model file to start from, counting steps from zero.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="JSON file with sizes of the model, for a new run.")
 @setting("steps", "Where the run ends.", 1)
 @setting("batch", "Crops per process and step.", 1)
@@ -66,6 +70,7 @@ def train(folder: Path, out: Path, branch: Path | None, config: Path | None, **o
       vlae train photos --out run
       torchrun --nproc-per-node 2 -m vlae_codec train photos --out run
       vlae train photos --out decayed --branch run/checkpoint.pt --steps 20000 --decay-steps 20000 --crop 256
+      vlae train photos --out more --branch vlae_codec/models/weights/01-psnr.safetensors
     """
     from vlae_codec.training import loop
     from vlae_codec.training.data import load
@@ -81,11 +86,14 @@ def _start(out: Path, branch: Path | None, config: Path | None, settings: TrainC
     """The run in `out` if there is one, else a branch of another, else a new one."""
     from vlae_codec.models.vlae import Config
     from vlae_codec.training import checkpoint, loop
+    from vlae_codec.training.restore import restored
 
     if branch and config:
         raise UsageError("--branch takes the model of its checkpoint; --config is for a new run")
     if (out / checkpoint.NAME).exists():
         return checkpoint.load(out / checkpoint.NAME)
+    if branch and branch.suffix == ".safetensors":
+        return restored(branch)
     if branch:
         return loop.branch(checkpoint.load(branch))
     return loop.beginning(_read_config(config) if config else Config(), settings)

@@ -5,7 +5,7 @@ with z drawn from the prior. If they are equal, the decoder of the latents ignor
 
     active unit        a channel whose posterior mean varies over the data: Var[E q(z|ŷ)] > 0.01 of the prior's variance
                        (Burda et al., 2016, https://arxiv.org/abs/1509.00519)
-    what z is worth    bits of ŷ0, ŷ1, ŷ2 with a shuffled z minus those with the right one; its price is the KL
+    what z is worth    bits of ŷ0 with a shuffled z minus those with the right one; its price is the KL
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vlae_codec.models.vlae import GROUPS, VLAE, Normal
 from vlae_codec.training.export import RATES
-from vlae_codec.training.objective import interval_bits, kl_bits
+from vlae_codec.training.objective import interval_bits, kl_bits, quantise
 
 ACTIVE_VARIANCE = 0.01
 
@@ -25,7 +25,7 @@ ACTIVE_VARIANCE = 0.01
 class Measurement:
     """At one rate index; bits are per 64x64 pixels, the area of one position of z.
 
-    groups: of ŷ0..ŷ3 with the right z; shuffled, drawn: of ŷ0..ŷ2 with another z.
+    groups: of ŷ0..ŷ3 with the right z; shuffled, drawn: of ŷ0, the only one that sees z, with another z.
     kl: of each channel of z (Z,); active: which channels are active units (Z,).
     """
 
@@ -37,14 +37,9 @@ class Measurement:
     active: Tensor
 
     @property
-    def known(self) -> float:
-        """Bits of the groups that see z."""
-        return sum(self.groups[: GROUPS - 1])
-
-    @property
     def worth(self) -> float:
-        """Bits that z saves on those groups against the z of another picture."""
-        return self.shuffled - self.known
+        """Bits that z saves against the z of another picture."""
+        return self.shuffled - self.groups[0]
 
     @property
     def price(self) -> float:
@@ -52,26 +47,22 @@ class Measurement:
         return float(self.kl.sum())
 
 
-def group_bits(model: VLAE, groups: list[Tensor], z: Tensor, rate: Tensor) -> list[float]:
-    """Bits of each group of a batch for z (B, Z, h, w), per 64x64 pixels."""
-    features = model.condition(z, rate)
-    positions = z.shape[0] * z.shape[2] * z.shape[3]
-    likelihoods = (model.likelihood(groups[:t], features, rate) for t in range(GROUPS))
-    return [float(interval_bits(g, p).sum()) / positions for g, p in zip(groups, likelihoods, strict=True)]
-
-
 @torch.no_grad()
 def measure(model: VLAE, x: Tensor, rate: float) -> Measurement:
     """One rate index on crops (B, 3, H, W) in ±0.5, B at least 2."""
     rates = torch.full((len(x),), rate)
-    groups = model.split(model.analysis(x, rates).round())
-    q, p = model.posterior(groups), model.prior()
-    drawn = p.std * torch.randn_like(q.mean)
-    bits = [group_bits(model, groups, z, rates) for z in (sample(q), sample(q).roll(1, 0), drawn)]
-    spread = q.mean.transpose(0, 1).flatten(1).var(1) / p.std.flatten().square()
-    known = [sum(b[: GROUPS - 1]) for b in bits]
-    kl = kl_bits(q, p).mean((0, 2, 3))
-    return Measurement(rate, tuple(bits[0]), known[1], known[2], kl, spread > ACTIVE_VARIANCE)
+    groups, p_rest = quantise(model, model.analysis(x, rates), rates)
+    q, prior = model.posterior(groups[0]), model.prior()
+    positions = q.mean[:, 0].numel()
+    others = (sample(q).roll(1, 0), prior.std * torch.randn_like(q.mean))
+    right, shuffled, drawn = (
+        float(interval_bits(groups[0], model.first_likelihood(z, rates)).sum()) / positions
+        for z in (sample(q), *others)
+    )
+    rest = [float(interval_bits(g, p).sum()) / positions for g, p in zip(groups[1:], p_rest, strict=True)]
+    spread = q.mean.transpose(0, 1).flatten(1).var(1) / prior.std.flatten().square()
+    kl = kl_bits(q, prior).mean((0, 2, 3))
+    return Measurement(rate, (right, *rest), shuffled, drawn, kl, spread > ACTIVE_VARIANCE)
 
 
 def sample(normal: Normal) -> Tensor:
@@ -91,7 +82,7 @@ def table(measurements: list[Measurement]) -> str:
     rows = [head, "|" + "---|" * 9]
     for m in measurements:
         cells = [f"{m.rate:.2f}", *(f"{bits:.1f}" for bits in m.groups), f"{m.price:.1f}"]
-        cells += [f"+{m.worth:.1f}", f"+{m.drawn - m.known:.1f}", f"{int(m.active.sum())} of {len(m.active)}"]
+        cells += [f"+{m.worth:.1f}", f"+{m.drawn - m.groups[0]:.1f}", f"{int(m.active.sum())} of {len(m.active)}"]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 

@@ -2,7 +2,7 @@
 
 The prior is rounded to the grids of `models/exact.py`; the bound of every layer is proved, and what the rounding costs
 is measured on photographs. Channels of z that carry next to nothing are left out, altogether or below a quality: a pop
-takes two bits of the last group for each value of z, used or not. The others are put on a grid of about one
+takes two bits of the other groups for each value of z, used or not. The others are put on a grid of about one
 posterior standard deviation, which is folded into the weights on both sides of z.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlae_codec.bitsback import KNOWN
-from vlae_codec.entropy import FRACTIONS, LEVELS, LEVELS_PER_OCTAVE, Ints, Stack, level_std
+from vlae_codec import bitsback
+from vlae_codec.entropy import LEVELS, LEVELS_PER_OCTAVE, Stack, level_std
 from vlae_codec.errors import LimitError
 from vlae_codec.models import save
 from vlae_codec.models.exact import (
@@ -28,9 +28,9 @@ from vlae_codec.models.exact import (
     SegmentModel,
     whole_weight,
 )
-from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, VLAE, Normal
+from vlae_codec.models.vlae import LATENT_UNIT, VLAE, Normal
 from vlae_codec.training.checkpoint import Checkpoint, averaged
-from vlae_codec.training.objective import interval_bits, kl_bits
+from vlae_codec.training.objective import interval_bits, kl_bits, quantise
 
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)  # rate indices at which things are measured
 PRUNING_RATES = tuple(i / 20 for i in range(21))  # rate indices at which channels of z may begin
@@ -75,9 +75,10 @@ class Report:
 
 @torch.no_grad()
 def latents(model: VLAE, x: Tensor, rate: float) -> tuple[list[Tensor], Normal]:
-    """Rounded groups of crops (B, 3, H, W), and the posterior of z."""
-    groups = model.split(model.analysis(x, torch.full((len(x),), rate)).round())
-    return groups, model.posterior(groups)
+    """Groups of ŷ of crops (B, 3, H, W), and the posterior of z."""
+    rates = torch.full((len(x),), rate)
+    groups, _ = quantise(model, model.analysis(x, rates), rates)
+    return groups, model.posterior(groups[0])
 
 
 @torch.no_grad()
@@ -140,23 +141,19 @@ def narrow(values: Tensor) -> Tensor:
 
 
 def prove_bounds(tensors: dict[str, Tensor]) -> float:
-    """Least headroom, in bits, of the sums of all layers below 2^53 of their unit, and of means below 2^31 of theirs.
+    """Least headroom, in bits, of the sums of all layers below 2^53 of their unit.
 
     Raises:
         LimitError: a layer could leave it; the message names the layer.
     """
-    least = math.inf
+    limit, least = SUM_LIMIT / (WEIGHT_SCALE * ACTIVATION_SCALE), math.inf
     for name in (n.removesuffix(".weight") for n in tensors if n.endswith(".weight")):
-        limit = SUM_LIMIT / (WEIGHT_SCALE * ACTIVATION_SCALE)
         weight, bias = whole_weight(tensors, name), tensors[f"{name}.bias"].double()
         largest = float((weight.abs().flatten(1).sum(1) * ACTIVATION_MAX + bias.abs()).max()) / WEIGHT_SCALE
-        owner = modulation_of(name, tensors)
+        owner = modulation_of(name)
         if owner:
             scale, shift = (float(tensors[f"{owner}.{part}"].abs().max()) / WEIGHT_SCALE for part in ("scale", "shift"))
-            # Known groups and features are added before the modulation: twice the larger of the two bounds both.
-            largest = 2 * largest * max(scale, 1.0) + shift
-        if name.endswith(".out"):  # means become 32-bit integers, in 64ths of a step
-            limit = min(limit, 2**31 / (LATENT_UNIT * FRACTIONS))
+            largest = largest * max(scale, 1.0) + shift
         headroom = math.log2(limit / largest)
         if headroom <= 0:
             raise LimitError(f"{name}: sums reach {largest:.3g}, exact below {limit:.3g}")
@@ -164,48 +161,54 @@ def prove_bounds(tensors: dict[str, Tensor]) -> float:
     return least
 
 
-def modulation_of(layer: str, tensors: dict[str, Tensor]) -> str | None:
+def modulation_of(layer: str) -> str | None:
     """The modulation that follows a layer, if one does."""
     network, part = layer.rsplit(".", 1)
-    follows = part in ("known", "features") or (network == "hyper_synthesis" and part == "out")
-    return f"{network}.modulation" if follows and f"{network}.modulation.scale" in tensors else None
+    follows = part == "inp" if network.startswith("contexts.") else layer == "hyper_synthesis.out"
+    return f"{network}.modulation" if follows else None
 
 
 @torch.no_grad()
-def float_bits(model: VLAE, groups: list[Tensor], q: Normal, rate: float) -> float:
-    """Negative ELBO of one crop in bits under the float model, at one draw of z."""
+def float_bits(model: VLAE, y: Tensor, rate: float) -> float:
+    """Negative ELBO in bits of the latents of one crop, y (1, latent, h, w) not rounded, under the float model.
+
+    The mean over DRAWS of z.
+    """
     rates = torch.full((1,), rate)
-    features = model.condition(q.mean + q.std * torch.randn_like(q.mean), rates)
-    likelihoods = (model.likelihood(groups[:t], features, rates) for t in range(GROUPS))
-    bits = sum(float(interval_bits(group, p).sum()) for group, p in zip(groups, likelihoods, strict=True))
-    return bits + float(kl_bits(q, model.prior()).sum())
+    groups, p = quantise(model, y, rates)
+    q = model.posterior(groups[0])
+    bits = float(kl_bits(q, model.prior()).sum())
+    bits += sum(float(interval_bits(group, p_t).sum()) for group, p_t in zip(groups[1:], p, strict=True))
+    for _ in range(DRAWS):
+        z = q.mean + q.std * torch.randn_like(q.mean)
+        bits += float(interval_bits(groups[0], model.first_likelihood(z, rates)).sum()) / DRAWS
+    return bits
 
 
-def exact_bits(segment: SegmentModel, groups: list[Ints], lender: Stack) -> float:
-    """The same under the fixed-point model, for flat groups, with z drawn from the bits of `lender`."""
-    q = segment.posterior(groups[:KNOWN])
-    z = lender.pop(q)
-    condition = segment.condition(z)
-    likelihoods = (segment.likelihood(groups[:t], condition) for t in range(GROUPS))
-    bits = sum(p.bits(group) for group, p in zip(groups, likelihoods, strict=True))
-    return bits + segment.prior(1).bits(z) - q.bits(z)
+def exact_bits(segment: SegmentModel, y: Tensor, lender: Stack) -> float:
+    """The same under the fixed-point model, with z drawn from the bits of `lender`."""
+    kept = bitsback.quantise(segment.split(y[0].numpy()), segment)
+    q = segment.posterior(kept.values[0])
+    bits = sum(p.centred().bits(symbols) for p, symbols in zip(kept.p, kept.symbols[1:], strict=True))
+    for _ in range(DRAWS):
+        z = lender.pop(q)
+        first = segment.first_likelihood(z).bits(kept.symbols[0])
+        bits += (first + segment.prior(1).bits(z) - q.bits(z)) / DRAWS
+    return bits
 
 
 @torch.no_grad()
 def rounding_cost(model: VLAE, prior: ExactPrior, x: Tensor, rate: float) -> float:
-    """Bits of the fixed-point model over those of the float one, minus 1, on crops (B, 3, H, W) at equal latents.
+    """Bits of the fixed-point model over those of the float one, minus 1, on crops (B, 3, H, W).
 
-    Each draws its own z, DRAWS times, so that the cost includes the grid and the pruning of z.
+    Each rounds about its own means and draws its own z, so that the cost includes the grid and the pruning of z.
     """
     exact = wanted = 0.0
     lender = Stack(bytes(np.random.default_rng(0).integers(1, 255, 1 << 20, np.uint8)))
     for crop in x:
-        groups, q = latents(model, crop[None], rate)
-        y = model.merge(groups)[0].int().numpy()
-        segment = SegmentModel(prior, (y.shape[1], y.shape[2]), round(rate * MAX_LEVEL))
-        flat = segment.split(y)
-        exact += sum(exact_bits(segment, flat, lender) for _ in range(DRAWS))
-        wanted += sum(float_bits(model, groups, q, rate) for _ in range(DRAWS))
+        y = model.analysis(crop[None], torch.full((1,), rate))
+        exact += exact_bits(SegmentModel(prior, (y.shape[2], y.shape[3]), round(rate * MAX_LEVEL)), y, lender)
+        wanted += float_bits(model, y, rate)
     return exact / wanted - 1
 
 

@@ -56,24 +56,37 @@ def kl_bits(q: Normal, p: Normal) -> Tensor:
     return (torch.log(p.std / q.std) + variance - 0.5) / LOG2
 
 
+def quantise(model: VLAE, y: Tensor, rate: Tensor) -> tuple[list[Tensor], list[Normal]]:
+    """Round latents about what is predicted; the gradient passes straight through to y.
+
+    Args:
+        y: (B, latent, h, w) in quantisation steps, not rounded.
+    Returns:
+        The four groups of ŷ, and p(ŷ_t | ŷ_<t) of groups 1 to 3.
+    """
+    first, *rest = model.split(y)
+    groups, p = [first + (first.round() - first).detach()], []
+    for group in rest:
+        p.append(model.likelihood(groups, rate))
+        mean = p[-1].mean.detach()
+        groups.append(group + ((group - mean).round() + mean - group).detach())
+    return groups, p
+
+
 def latent_bits(model: VLAE, y: Tensor, rate: Tensor, noise: bool) -> tuple[Tensor, Bits]:
-    """Rounded latents (gradient straight through) and their bits.
+    """ŷ (gradient straight through) and its bits.
 
     Args:
         y: (B, latent, h, w) in quantisation steps, not rounded.
         noise: uniform noise instead of rounding in the rate, z drawn from the posterior; else rounded, z at its mean.
     """
-    rounded = y + (y.round() - y).detach()
-    known = model.split(rounded)
-    coded = model.split(y + torch.rand_like(y) - 0.5) if noise else known
-    posterior = model.posterior(known)
+    groups, p = quantise(model, y, rate)
+    coded = model.split(y + torch.rand_like(y) - 0.5) if noise else groups
+    posterior = model.posterior(groups[0])
     z = posterior.mean + posterior.std * torch.randn_like(posterior.std) if noise else posterior.mean
-    features = model.condition(z, rate)
-    groups = tuple(
-        interval_bits(group, model.likelihood(known[:t], features, rate)).sum((1, 2, 3))
-        for t, group in enumerate(coded)
-    )
-    return rounded, Bits(groups, kl_bits(posterior, model.prior()).sum((2, 3)))
+    likelihoods = [model.first_likelihood(z, rate), *p]
+    bits = tuple(interval_bits(c, p).sum((1, 2, 3)) for c, p in zip(coded, likelihoods, strict=True))
+    return model.merge(groups), Bits(bits, kl_bits(posterior, model.prior()).sum((2, 3)))
 
 
 def charged_kl(kl: Tensor, positions: int, free_bits: float) -> Tensor:
