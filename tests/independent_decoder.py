@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 SIDE = 64  # positions of latents along the side of a segment
 PLAIN_STRIDE = 3  # of z where it was not borrowed
-PLACES = ((0, 0), (1, 1), (0, 1), (1, 0))  # row and column in a 2x2 cell, by (t - floor(4 c / M)) mod 4
+PLACES = ((0, 0), (1, 1), (0, 1), (1, 0))  # row and column in a 2x2 cell, by (part - floor(4 c / M)) mod 4
 
 
 class Segment(NamedTuple):
@@ -112,13 +112,18 @@ def mean_step(level: int) -> int:
     return 1 if level < 32 else 2 if level < 64 else 8
 
 
+def phi(x: float, kind: str) -> float:
+    """Coded probabilities, "Tables": Φ."""
+    return 1 / (1 + math.exp(-math.pi / math.sqrt(3) * x)) if kind == "ŷ" else (1 + math.erf(x / math.sqrt(2))) / 2
+
+
 @cache
-def table(level: int, f: int, escapes: bool) -> list[int]:
-    """Coded probabilities, "Tables": P as the sums F that `Stack` takes."""
+def table(level: int, f: int, kind: str) -> list[int]:
+    """Coded probabilities, "Tables": P as the sums F that `Stack` takes. Kinds are "ŷ", "z" and "q"."""
     deviation, R = deviation_and_reach(level)
+    escapes = kind != "q"
     T = 2**24 - (2 * R + 4) - 256 * escapes
-    edges = [(k - R - 0.5 - f / 64) / deviation for k in range(2 * R + 3)]
-    B = [round(T * (1 + math.erf(x / math.sqrt(2))) / 2) for x in edges]
+    B = [round(T * phi((k - R - 0.5 - f / 64) / deviation, kind)) for k in range(2 * R + 3)]
     P = [B[k + 1] - B[k] + 1 for k in range(2 * R + 2)]
     D = 2**24 - sum(P)
     if escapes:
@@ -149,11 +154,11 @@ def coding_order(mean: Ints, level: Ints) -> list[Place]:
     return [Place(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def pop_list(stack: Stack, mean: Ints, level: Ints) -> Ints:
+def pop_list(stack: Stack, mean: Ints, level: Ints, kind: str) -> Ints:
     """The order of coding, "Lists of symbols", with tables that have an escape."""
     symbols, far = np.zeros(len(mean), np.int64), []
     for place in coding_order(mean, level):
-        k = stack.pop(table(place.level, place.f, True))
+        k = stack.pop(table(place.level, place.f, kind))
         symbols[place.position] = place.lowest + k
         if k == 2 * deviation_and_reach(place.level)[1] + 2:
             far.append(place.position)
@@ -165,13 +170,15 @@ def pop_list(stack: Stack, mean: Ints, level: Ints) -> Ints:
 def push_list(stack: Stack, symbols: Ints, mean: Ints, level: Ints) -> None:
     """The order of coding, "Lists of symbols", with tables that have no escape."""
     for place in reversed(coding_order(mean, level)):
-        stack.push(int(symbols[place.position]) - place.lowest, table(place.level, place.f, False))
+        stack.push(int(symbols[place.position]) - place.lowest, table(place.level, place.f, "q"))
 
 
 def group(y: Ints, t: int) -> list[Ints]:
     """Latents of a segment: the positions of group t, as a view of each channel."""
-    places = (PLACES[(t - 4 * c // len(y)) % 4] for c in range(len(y)))
-    return [plane[row::2, column::2] for plane, (row, column) in zip(y, places, strict=True)]
+    M = len(y)
+    channels, part = (range(t * M // 4, (t + 1) * M // 4), 0) if t < 4 else (range(M), t - 3)
+    places = (PLACES[(part - 4 * c // M) % 4] for c in channels)
+    return [y[c, row::2, column::2] for c, (row, column) in zip(channels, places, strict=True)]
 
 
 def without_padding(values: Ints, views: list[Ints]) -> Ints:
@@ -183,7 +190,8 @@ def without_padding(values: Ints, views: list[Ints]) -> Ints:
 def pop_group(stack: Stack, views: list[Ints], mean: Ints, level: Ints, centred: bool) -> None:
     """The order of coding, "A segment": one group in 64ths, written to where it belongs."""
     mean, level = without_padding(mean, views), without_padding(level, views)
-    values = 64 * pop_list(stack, 0 * mean, level) + mean if centred else 64 * pop_list(stack, mean, level)
+    k = pop_list(stack, 0 * mean if centred else mean, level, "ŷ")
+    values = 64 * k + mean if centred else 64 * k
     ends = np.cumsum([view.size for view in views])
     for view, part in zip(views, np.split(values, ends[:-1]), strict=True):
         view[...] = part.reshape(view.shape)
@@ -196,12 +204,12 @@ def decode_segment(prior: Prior, segment: Segment, height: int, width: int) -> I
     y = np.zeros((prior.latent, 4 * rows, 4 * columns), np.int64)
     inside = y[:, :height, :width]
     level = prior.hyper_level(rows * columns, segment.borrowed)
-    k = pop_list(stack, np.zeros_like(level), level)
+    k = pop_list(stack, np.zeros_like(level), level, "z")
     z = k if segment.borrowed else PLAIN_STRIDE * k
     pop_group(stack, group(inside, 0), *prior.first_likelihood(z.reshape(-1, rows, columns)), False)
     if segment.borrowed:
         push_list(stack, z, *prior.posterior(np.stack(group(y, 0))))
-    for t in (1, 2, 3):
+    for t in range(1, 7):
         known = [np.stack(group(y, u)) for u in range(t)]
         pop_group(stack, group(inside, t), *prior.likelihood(known), True)
     assert not stack.words and stack.state < 2

@@ -63,7 +63,7 @@ class Prior:
             if name.startswith("prior.")
         }
         self.quality = quality
-        self.latent = len(self.arrays["contexts.0.out.bias"]) // 2
+        self.latent = 2 * len(self.arrays["contexts.0.out.bias"])
         self.coded = np.flatnonzero(self.arrays["first_quality"] <= quality)
 
     def id(self) -> bytes:

@@ -10,8 +10,9 @@ from vlae_codec.entropy import (
     MEAN_STEPS,
     PRECISION,
     SYMBOL_MAX,
-    Gaussians,
+    Distributions,
     Ints,
+    Kind,
     Stack,
     cumulative,
     level_std,
@@ -22,18 +23,18 @@ from vlae_codec.errors import BitstreamError
 KEYS = [level * FRACTIONS + f for level in range(LEVELS) for f in range(0, FRACTIONS, int(MEAN_STEPS[level]))]
 
 
-def draw(rng: np.random.Generator, n: int) -> tuple[Ints, Gaussians]:
+def draw(rng: np.random.Generator, n: int) -> tuple[Ints, Distributions]:
     """n symbols and their distributions, some of them escapes."""
     level = rng.integers(0, LEVELS, n).astype(np.int32)
     mean = rng.integers(-4000, 4000, n).astype(np.int32)
     symbols = np.rint(mean / FRACTIONS + level_std(level) * rng.normal(size=n)).astype(np.int32)
     symbols[:: max(n // 5, 1)] = rng.integers(-SYMBOL_MAX, SYMBOL_MAX, len(symbols[:: max(n // 5, 1)]))
-    return symbols, Gaussians(mean, level)
+    return symbols, Distributions(mean, level, Kind.LATENT)
 
 
-def sampled(p: Gaussians) -> Gaussians:
+def sampled(p: Distributions) -> Distributions:
     """The same distributions, to pop samples from."""
-    return Gaussians(p.mean, p.level, escapes=False)
+    return Distributions(p.mean, p.level, Kind.SAMPLED)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])
@@ -75,7 +76,7 @@ def test_a_popped_symbol_is_a_sample_of_its_distribution() -> None:
     stack = Stack()
     stack.push(*draw(rng, 20_000))
     n = 4000
-    p = sampled(Gaussians(np.full(n, 100, np.int32), np.full(n, 96, np.int32)))
+    p = Distributions(np.full(n, 100, np.int32), np.full(n, 96, np.int32), Kind.SAMPLED)
     sample = stack.pop(p)
     assert sample.mean() == pytest.approx(100 / FRACTIONS, abs=4 * level_std(96) / n**0.5)
     assert sample.std() == pytest.approx(level_std(96), rel=0.06)
@@ -98,9 +99,19 @@ def test_a_payload_that_ends_with_a_zero_byte_is_refused() -> None:
 
 
 def test_a_symbol_outside_a_table_without_escapes_is_refused() -> None:
-    p = Gaussians(np.zeros(1, np.int32), np.zeros(1, np.int32), escapes=False)
+    p = Distributions(np.zeros(1, np.int32), np.zeros(1, np.int32), Kind.SAMPLED)
     with pytest.raises(BitstreamError, match="1 of 1 symbols"):
         Stack().push(np.array([50], np.int32), p)
+
+
+@pytest.mark.parametrize(("kind", "share"), [(Kind.LATENT, 0.7195), (Kind.PRIOR, 0.6827), (Kind.SAMPLED, 0.6827)])
+def test_a_table_has_the_deviation_of_its_level_and_the_shape_of_its_kind(kind: Kind, share: float) -> None:
+    level = 128
+    p = (table(level * FRACTIONS, kind) + 1) / 2**PRECISION
+    k = np.arange(len(p)) - int(p.argmax())
+    within = float(p[np.abs(k) <= level_std(level)].sum())
+    assert float((p * k**2)[np.abs(k) < 6 * level_std(level)].sum()) == pytest.approx(level_std(level) ** 2, rel=0.01)
+    assert within == pytest.approx(share, abs=0.02)
 
 
 def test_any_other_bytes_decode_to_something() -> None:
@@ -109,29 +120,30 @@ def test_any_other_bytes_decode_to_something() -> None:
         assert Stack(payload).pop(p).shape == (100,)
 
 
-def test_a_far_symbol_costs_an_escape_and_its_bits() -> None:
-    p = Gaussians(np.zeros(1, np.int32), np.zeros(1, np.int32))
+@pytest.mark.parametrize("kind", [Kind.LATENT, Kind.PRIOR])
+def test_a_far_symbol_costs_an_escape_and_its_bits(kind: Kind) -> None:
+    p = Distributions(np.zeros(1, np.int32), np.zeros(1, np.int32), kind)
     assert p.bits(np.array([20_000], np.int32)) == pytest.approx(16 + 16, abs=0.1)
 
 
 def test_no_table_entry_is_so_near_to_a_rounding_boundary_that_another_erf_could_move_it() -> None:
-    tables = (cumulative(key, escapes) for key in KEYS for escapes in (True, False))
+    tables = (cumulative(key, kind) for key in KEYS for kind in Kind)
     nearest = min(float(np.abs(np.abs(below % 1) - 0.5).min()) for below in tables)
     assert nearest / 2**PRECISION > 1e-14
 
 
 def test_tables_are_probabilities() -> None:
-    for key, escapes in itertools.product(KEYS[::37], (True, False)):
-        counts = table(key, escapes)
+    for key, kind in itertools.product(KEYS[::37], Kind):
+        counts = table(key, kind)
         assert (counts >= 0).all() and (counts == np.rint(counts)).all()
         assert counts.sum() + len(counts) == 1 << PRECISION
 
 
 def test_tables_are_those_of_format_version_1() -> None:
     digest = hashlib.sha256()
-    for key, escapes in itertools.product(KEYS, (True, False)):
-        digest.update(table(key, escapes).astype("<i4").tobytes())
+    for key, kind in itertools.product(KEYS, Kind):
+        digest.update(table(key, kind).astype("<i4").tobytes())
     assert digest.hexdigest() == GOLDEN
 
 
-GOLDEN = "bdeeeb88f00ca21f2c75b67aed74ca621da902eeede04caf34743383664dbb69"
+GOLDEN = "6df2d11a741e537519ec88477d916eeece0bb1f86184992bb5f68d1df29013ee"

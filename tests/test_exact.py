@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vlae_codec.bitsback import quantise
-from vlae_codec.entropy import FRACTIONS, LEVELS, Gaussians
+from vlae_codec.entropy import FRACTIONS, LEVELS, Distributions
 from vlae_codec.errors import LimitError
 from vlae_codec.models import Model
 from vlae_codec.models.exact import (
@@ -66,7 +66,7 @@ def step_of(grid: HyperGrid) -> torch.Tensor:
     return grid.step[None, :, None, None]
 
 
-def assert_close(found: Gaussians, mean: torch.Tensor, std: torch.Tensor) -> None:
+def assert_close(found: Distributions, mean: torch.Tensor, std: torch.Tensor) -> None:
     """Means within four 64ths and 0.2 %, levels within one of the nearest."""
     wanted = mean.flatten().numpy() * FRACTIONS
     assert (np.abs(found.mean - wanted) <= 4 + 0.002 * np.abs(wanted)).all()

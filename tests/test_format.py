@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from vlae_codec import bitsback, bitstream, codec, entropy, models
 from vlae_codec.bitsback import PLAIN_STRIDE
 from vlae_codec.bitstream import Container, Header
-from vlae_codec.entropy import FRACTIONS, LEVELS, MEAN_STEPS, SYMBOL_MAX, Gaussians, Ints, Stack
+from vlae_codec.entropy import FRACTIONS, LEVELS, MEAN_STEPS, SYMBOL_MAX, Distributions, Ints, Kind, Stack
 from vlae_codec.images import Picture
 from vlae_codec.models.exact import MEAN_MAX, SegmentModel
 from vlae_codec.models.vlae import VLAE
@@ -29,6 +29,7 @@ Pixels = NDArray[np.uint8]
 Arrays = dict[str, NDArray[np.generic]]
 DOCUMENT = Path(__file__).parent.parent / "docs" / "FORMAT.md"
 KEYS = [(level, f) for level in range(LEVELS) for f in range(0, FRACTIONS, int(MEAN_STEPS[level]))]
+KINDS = {Kind.LATENT: "ŷ", Kind.PRIOR: "z", Kind.SAMPLED: "q"}  # as the independent decoder calls them
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +128,11 @@ def assert_wild(model: SegmentModel, y: NDArray[np.float32]) -> None:
         assert p.grouping.index(symbols)[1].any()
 
 
-def distributions(n: int) -> Gaussians:
+def distributions(n: int, kind: Kind) -> Distributions:
     """Of n symbols, over all levels."""
     rng = np.random.default_rng(n)
-    return Gaussians(rng.integers(-4000, 4000, n).astype(np.int32), rng.integers(0, LEVELS, n).astype(np.int32))
+    mean, level = rng.integers(-4000, 4000, n), rng.integers(0, LEVELS, n)
+    return Distributions(mean.astype(np.int32), level.astype(np.int32), kind)
 
 
 def wide(*values: Ints) -> list[independent_networks.Ints]:
@@ -138,21 +140,21 @@ def wide(*values: Ints) -> list[independent_networks.Ints]:
     return [v.astype(np.int64) for v in values]
 
 
-def test_a_list_and_its_escapes_are_popped_as_they_were_pushed() -> None:
-    p = distributions(500)
+@pytest.mark.parametrize("kind", [Kind.LATENT, Kind.PRIOR])
+def test_a_list_and_its_escapes_are_popped_as_they_were_pushed(kind: Kind) -> None:
+    p = distributions(500, kind)
     symbols = p.mode(1)
     symbols[::7] = np.linspace(-SYMBOL_MAX, SYMBOL_MAX, len(symbols[::7])).astype(np.int32)
     stack = Stack()
     stack.push(symbols, p)
     other = independent.Stack(stack.to_bytes())
-    assert np.array_equal(independent.pop_list(other, *wide(p.mean, p.level)), symbols)
+    assert np.array_equal(independent.pop_list(other, *wide(p.mean, p.level), KINDS[kind]), symbols)
     assert not other.words and other.state < 2
 
 
 def test_a_list_that_was_drawn_goes_back_to_the_same_bits() -> None:
-    stack, p = Stack(np.random.default_rng(0).bytes(4000) + b"\1"), distributions(600)
+    stack, q = Stack(np.random.default_rng(0).bytes(4000) + b"\1"), distributions(600, Kind.SAMPLED)
     wanted = independent.Stack(stack.to_bytes())
-    q = Gaussians(p.mean, p.level, escapes=False)
     symbols = stack.pop(q)
     found = independent.Stack(stack.to_bytes())
     independent.push_list(found, *wide(symbols, q.mean, q.level))
@@ -162,9 +164,9 @@ def test_a_list_that_was_drawn_goes_back_to_the_same_bits() -> None:
 def test_tables_and_the_digest_in_the_document_are_those_of_the_codec() -> None:
     digest = hashlib.sha256()
     for level, f in KEYS:
-        for escapes in (True, False):
-            counts = np.diff(independent.table(level, f, escapes)) - 1
-            assert np.array_equal(counts, entropy.table(level * FRACTIONS + f, escapes))
+        for kind in Kind:
+            counts = np.diff(independent.table(level, f, KINDS[kind])) - 1
+            assert np.array_equal(counts, entropy.table(level * FRACTIONS + f, kind))
             digest.update(counts.astype("<i4").tobytes())
     assert digest.hexdigest() in DOCUMENT.read_text(encoding="utf-8")
 

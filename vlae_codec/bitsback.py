@@ -1,9 +1,9 @@
 """Coding of the latents of one segment with bits-back (Townsend et al., 2019, https://arxiv.org/abs/1901.04866).
 
-    ŷ0 = round(y0);  ŷ_t = μ_t + round(y_t - μ_t)  with μ_t the mean of p(ŷ_t | ŷ_<t),  t = 1..3
+    ŷ0 = round(y0);  ŷ_t = μ_t + round(y_t - μ_t)  with μ_t the mean of p(ŷ_t | ŷ_<t),  t = 1..6
 
 Rounding about the mean makes what was to be expected free: a symbol is 0 unless y_t is half a step away from μ_t.
-Groups 1 to 3 know nothing of z. So they go first, and z is then a free sample of q(z | ŷ0): a pop needs bits that are
+Groups 1 to 6 know nothing of z. So they go first, and z is then a free sample of q(z | ŷ0): a pop needs bits that are
 already there, and the decoder puts them back before it goes on.
 `encode` and `decode` stand side by side: the second is the first read upwards, with push and pop exchanged.
 Knows a model only as a Protocol; integers in, a stack out.
@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vlae_codec.entropy import FRACTIONS, LEAST_BITS, SYMBOL_MAX, Gaussians, Ints, Stack
+from vlae_codec.entropy import FRACTIONS, LEAST_BITS, SYMBOL_MAX, Distributions, Ints, Stack
 
-GROUPS = 4
+GROUPS = 7
 # Steps of z's grid when nothing is borrowed: a single z needs no finer one (about sqrt(12) deviations).
 PLAIN_STRIDE = 3
 
@@ -26,36 +26,36 @@ PLAIN_STRIDE = 3
 class LatentModel(Protocol):
     """The distributions of one segment's latents; groups, in 64ths of a step, and z are flat integer arrays."""
 
-    def prior(self, stride: int) -> Gaussians:
+    def prior(self, stride: int) -> Distributions:
         """p(z) for z in units of `stride` steps of its grid."""
 
-    def posterior(self, first: Ints) -> Gaussians:
+    def posterior(self, first: Ints) -> Distributions:
         """q(z | ŷ0): a function of integers that the decoder has, too."""
 
-    def first_likelihood(self, z: Ints) -> Gaussians:
+    def first_likelihood(self, z: Ints) -> Distributions:
         """p(ŷ0 | z)."""
 
-    def likelihood(self, known: Sequence[Ints]) -> Gaussians:
-        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 3."""
+    def likelihood(self, known: Sequence[Ints]) -> Distributions:
+        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 6."""
 
 
 @dataclass(frozen=True)
 class Latents:
-    """What is kept of one segment, as four flat groups.
+    """What is kept of one segment, as flat groups.
 
-    symbols: what is coded. values: ŷ in 64ths of a step. p: p(ŷ_t | ŷ_<t) of groups 1 to 3.
+    symbols: what is coded. values: ŷ in 64ths of a step. p: p(ŷ_t | ŷ_<t) of groups 1 to 6.
     """
 
     symbols: list[Ints]
     values: list[Ints]
-    p: list[Gaussians]
+    p: list[Distributions]
 
     @classmethod
     def begin(cls, symbols: Ints) -> "Latents":
         """With group 0."""
         return cls([symbols], [FRACTIONS * symbols], [])
 
-    def add(self, symbols: Ints, p: Gaussians) -> None:
+    def add(self, symbols: Ints, p: Distributions) -> None:
         """The next group."""
         self.p.append(p)
         self.symbols.append(symbols)
@@ -73,7 +73,7 @@ class Costs:
 
 
 def quantise(y: Sequence[NDArray[np.floating[Any]]], model: LatentModel) -> Latents:
-    """Round four flat groups of latents, each about what those before it predict."""
+    """Round the flat groups of latents, each about what those before it predict."""
     latents = Latents.begin(rounded(y[0]))
     for group in y[1:]:
         p = model.likelihood(latents.values)
@@ -88,7 +88,7 @@ def rounded(x: NDArray[np.floating[Any]]) -> Ints:
 
 
 def encode(stack: Stack, latents: Latents, model: LatentModel, borrow: bool = True) -> Costs:
-    """Push the four groups; on average the stack grows by the negative ELBO in bits.
+    """Push all groups; on average the stack grows by the negative ELBO in bits.
 
     Args:
         borrow: draw z with bits of the stack, if it holds enough; else z is the mode of q on a coarser grid, and
@@ -107,7 +107,7 @@ def encode(stack: Stack, latents: Latents, model: LatentModel, borrow: bool = Tr
 
 
 def decode(stack: Stack, model: LatentModel, borrowed: bool, measure: bool = False) -> tuple[Latents, Costs | None]:
-    """Pop the four groups: `encode` read upwards, with push and pop exchanged.
+    """Pop all groups: `encode` read upwards, with push and pop exchanged.
 
     Args:
         borrowed: as `encode` returned it.
@@ -127,7 +127,9 @@ def decode(stack: Stack, model: LatentModel, borrowed: bool, measure: bool = Fal
     return latents, costs(latents, p_first, (z, prior, q), borrowed) if measure else None
 
 
-def costs(latents: Latents, p_first: Gaussians, hyper: tuple[Ints, Gaussians, Gaussians], borrowed: bool) -> Costs:
+def costs(
+    latents: Latents, p_first: Distributions, hyper: tuple[Ints, Distributions, Distributions], borrowed: bool
+) -> Costs:
     """Ideal bits of everything that was pushed and popped; `hyper` is z, its prior and its posterior."""
     z, prior, q = hyper
     coded = [p_first, *(p.centred() for p in latents.p)]
@@ -135,7 +137,7 @@ def costs(latents: Latents, p_first: Gaussians, hyper: tuple[Ints, Gaussians, Ga
     return Costs(bits, prior.bits(z), q.bits(z) if borrowed else 0.0, borrowed)
 
 
-def draw(stack: Stack, q: Gaussians) -> tuple[Ints, bool]:
+def draw(stack: Stack, q: Distributions) -> tuple[Ints, bool]:
     """z popped from the stack; its mode in units of PLAIN_STRIDE, and False, when the stack holds too few bits."""
     trial = stack.copy()
     z = trial.pop(q)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from vlae_codec import bitsback, bitstream, images, models, tiles
 from vlae_codec.bitsback import Costs
 from vlae_codec.bitstream import MAX_PIXELS, QUALITY_MAX, Container, Header, Segment
-from vlae_codec.entropy import FRACTIONS, Gaussians, Ints, Stack
+from vlae_codec.entropy import FRACTIONS, Distributions, Ints, Stack
 from vlae_codec.errors import BitstreamError, CodecError, UsageError
 from vlae_codec.images import Picture
 from vlae_codec.models.exact import SegmentModel
@@ -81,22 +81,22 @@ class TimedModel:
     def __init__(self, model: SegmentModel, watch: Stopwatch):
         self.model, self.watch = model, watch
 
-    def prior(self, stride: int) -> Gaussians:
+    def prior(self, stride: int) -> Distributions:
         """p(z)."""
         with self.watch("prior"):
             return self.model.prior(stride)
 
-    def posterior(self, first: Ints) -> Gaussians:
+    def posterior(self, first: Ints) -> Distributions:
         """q(z | ŷ0)."""
         with self.watch("prior"):
             return self.model.posterior(first)
 
-    def first_likelihood(self, z: Ints) -> Gaussians:
+    def first_likelihood(self, z: Ints) -> Distributions:
         """p(ŷ0 | z)."""
         with self.watch("prior"):
             return self.model.first_likelihood(z)
 
-    def likelihood(self, known: Sequence[Ints]) -> Gaussians:
+    def likelihood(self, known: Sequence[Ints]) -> Distributions:
         """p(ŷ_t | ŷ_<t)."""
         with self.watch("prior"):
             return self.model.likelihood(known)

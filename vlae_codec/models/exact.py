@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlae_codec.entropy import FRACTIONS, Gaussians, Ints
+from vlae_codec.entropy import FRACTIONS, Distributions, Ints, Kind
 from vlae_codec.models.blocks import SLOPE
-from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, group_channels
+from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, QUARTERS, group_channels
 
 WEIGHT_SCALE = 1 << 14
 ACTIVATION_SCALE = 1 << 10
@@ -104,7 +104,7 @@ class ExactPrior:
     def __init__(self, tensors: Tensors):
         self.tensors = tensors
         self.prior_level, self.first_quality = tensors["prior_level"].int(), tensors["first_quality"].int()
-        self.latent = len(tensors["contexts.0.out.bias"]) // 2
+        self.latent = tensors["contexts.0.out.bias"].numel() // 2 * QUARTERS
         self.channels = group_channels(self.latent)
         self.std_thresholds, self.log_std_thresholds = (
             tensors[name].double() / ACTIVATION_SCALE for name in ("std_thresholds", "log_std_thresholds")
@@ -123,7 +123,7 @@ class ExactPrior:
         return FixedModulation(self.tensors, f"{name}.modulation", level)
 
     def posterior(self, first: Tensor) -> tuple[Tensor, Tensor]:
-        """ŷ0 in steps (1, latent, h, w) -> mean in 64ths and level of z, (1, Z, h/2, w/2)."""
+        """ŷ0 in steps (1, latent / 4, h, w) -> mean in 64ths and level of z, (1, Z, h/2, w/2)."""
         h = enter(first)
         *layers, last = self.hyper_analysis
         for layer in layers:
@@ -132,14 +132,14 @@ class ExactPrior:
         return mean_in_fractions(mean), torch.bucketize(log_std, self.log_std_thresholds)
 
     def first_likelihood(self, z: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """z in steps (1, Z, h/2, w/2) -> mean in 64ths and level of ŷ0, (1, latent, h, w)."""
+        """z in steps (1, Z, h/2, w/2) -> mean in 64ths and level of ŷ0, (1, latent / 4, h, w)."""
         first, up, last = self.hyper_synthesis
         h = requantise(first(enter(z)))
         h = requantise(F.pixel_shuffle(up(h), 2))
         return self.context(0, requantise(self.modulation("hyper_synthesis", level)(last(h))), level)
 
     def likelihood(self, known: Sequence[Tensor], level: int) -> tuple[Tensor, Tensor]:
-        """Known groups in steps (1, latent, h, w) -> mean in 64ths and level of the next one, the same shape."""
+        """Known groups in steps (1, channels, h, w) -> mean in 64ths and level of the next one."""
         return self.context(len(known), enter(torch.cat(list(known), 1)), level)
 
     def context(self, group: int, known: Tensor, level: int) -> tuple[Tensor, Tensor]:
@@ -151,11 +151,11 @@ class ExactPrior:
 
 
 class SegmentModel:
-    """The prior for the latents of one segment, as `bitsback.LatentModel`: flat integers in, Gaussians out.
+    """The prior for the latents of one segment, as `bitsback.LatentModel`: flat integers in, Distributions out.
 
     Channels of z that carry nothing at this quality are zeros, and so are positions between the segment's edge and the
     next multiple of four: both sides know them, and they are in no flat array. Flat arrays run over channels, then
-    rows, then columns of the (latent, h/2, w/2) groups.
+    rows, then columns of the groups.
 
     Args:
         prior: of the model.
@@ -174,12 +174,12 @@ class SegmentModel:
         self.inside = self.to_groups(inside)
 
     def to_groups(self, y: Tensor) -> list[Tensor]:
-        """(1, latent, h, w) -> four of (1, latent, h/2, w/2), as `VLAE.split`."""
+        """(1, latent, h, w) -> groups (1, channels, h/2, w/2), as `VLAE.split`."""
         cells = F.pixel_unshuffle(y, 2)
         return [cells[:, channels] for channels in self.exact.channels]
 
     def split(self, y: NDArray[Any]) -> list[NDArray[Any]]:
-        """Latents (latent, height, width) of any type -> four flat groups."""
+        """Latents (latent, height, width) of any type -> flat groups."""
         height, width = self.size
         pad = (0, -width % 4, 0, -height % 4)
         groups = self.to_groups(F.pad(torch.from_numpy(y)[None], pad))
@@ -189,41 +189,41 @@ class SegmentModel:
         """Undo `split`, for integers."""
         height, width = self.size
         cells = torch.cat([self.dense(group, t) for t, group in enumerate(groups)], 1)
-        y = F.pixel_shuffle(cells[:, self.exact.channels.flatten().argsort()], 2)
+        y = F.pixel_shuffle(cells[:, torch.cat(self.exact.channels).argsort()], 2)
         merged: Ints = y[0, :, :height, :width].int().numpy()
         return merged
 
     def dense(self, group: Ints, t: int) -> Tensor:
-        """Flat group t -> (1, latent, h/2, w/2) in float64, zeros outside."""
+        """Flat group t -> (1, channels, h/2, w/2) in float64, zeros outside."""
         inside = self.inside[t]
         values = torch.from_numpy(group).double()
         return torch.zeros(inside.shape, dtype=torch.float64).masked_scatter_(inside, values)
 
-    def prior(self, stride: int) -> Gaussians:
+    def prior(self, stride: int) -> Distributions:
         """p(z) for z in units of `stride` steps: zero means, a level per channel."""
         level = self.exact.prior_level[self.coded][None, :, None, None].expand(self.hyper_shape)
-        return Gaussians(np.zeros(level.numel(), np.int32), flat(level)).coarser(stride)
+        return Distributions(np.zeros(level.numel(), np.int32), flat(level), Kind.PRIOR).coarser(stride)
 
-    def posterior(self, first: Ints) -> Gaussians:
+    def posterior(self, first: Ints) -> Distributions:
         """q(z | ŷ0), to be sampled."""
         mean, level = self.exact.posterior(self.dense(first, 0) / FRACTIONS)
-        return Gaussians(flat(mean[:, self.coded]), flat(level[:, self.coded]), escapes=False)
+        return Distributions(flat(mean[:, self.coded]), flat(level[:, self.coded]), Kind.SAMPLED)
 
-    def first_likelihood(self, z: Ints) -> Gaussians:
+    def first_likelihood(self, z: Ints) -> Distributions:
         """p(ŷ0 | z)."""
         full = torch.zeros(1, len(self.exact.prior_level), *self.hyper_shape[2:], dtype=torch.float64)
         full[:, self.coded] = torch.from_numpy(z).double().reshape(self.hyper_shape)
-        return self.gaussians(0, *self.exact.first_likelihood(full, self.level))
+        return self.flattened(0, *self.exact.first_likelihood(full, self.level))
 
-    def likelihood(self, known: Sequence[Ints]) -> Gaussians:
-        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 3."""
+    def likelihood(self, known: Sequence[Ints]) -> Distributions:
+        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 6."""
         groups = [self.dense(group, t) / FRACTIONS for t, group in enumerate(known)]
-        return self.gaussians(len(known), *self.exact.likelihood(groups, self.level))
+        return self.flattened(len(known), *self.exact.likelihood(groups, self.level))
 
-    def gaussians(self, t: int, mean: Tensor, level: Tensor) -> Gaussians:
+    def flattened(self, t: int, mean: Tensor, level: Tensor) -> Distributions:
         """Arrays of group t as flat distributions."""
         inside = self.inside[t]
-        return Gaussians(flat(mean[inside]), flat(level[inside]))
+        return Distributions(flat(mean[inside]), flat(level[inside]), Kind.LATENT)
 
 
 def flat(x: Tensor) -> Ints:

@@ -3,9 +3,9 @@
 One method per distribution and transform; nothing here opens a file, prints or reads a global.
 
     x  --analysis--> y --round--> ŷ --synthesis--> x̂            the discretised latent: all that is kept of x
-    p(ŷ) = ∫ p(z) p(ŷ_0 | z) dz Π_t p(ŷ_t | ŷ_<t),  t = 1..3     a VAE with an autoregressive decoder over four groups
+    p(ŷ) = ∫ p(z) p(ŷ_0 | z) dz Π_t p(ŷ_t | ŷ_<t),  t = 1..6     a VAE with an autoregressive decoder over seven groups
     ŷ_0 = round(y_0);  ŷ_t = μ_t + round(y_t - μ_t)              with μ_t the mean of p(ŷ_t | ŷ_<t)
-    q(z | ŷ_0)                                                   ŷ_1..3 know nothing of z, so they can lend it bits
+    q(z | ŷ_0)                                                   ŷ_1..6 know nothing of z, so they can lend it bits
 
 Training uses this class; coding uses its analysis and synthesis, and the fixed-point prior of `exact.py`.
 """
@@ -29,10 +29,11 @@ from vlae_codec.models.blocks import (
     initialise,
 )
 
-GROUPS = 4
+GROUPS = 7
 STRIDE = 64  # pixels per position of z; latents are at 1/16
 LATENT_UNIT = 4.0  # the prior sees ŷ in units of four steps, so that ±127 in fixed point is ±508 steps
 MIN_STD = 0.1  # of a latent, in steps
+QUARTERS = 4  # of the channels, and of the positions of each 2x2 cell
 CELL_ORDER = (0, 2, 3, 1)  # of the four positions of each 2x2 cell
 
 
@@ -62,6 +63,13 @@ class Config:
 
 class Normal(NamedTuple):
     """A diagonal Gaussian; mean and standard deviation broadcast against each other."""
+
+    mean: Tensor
+    std: Tensor
+
+
+class Logistic(NamedTuple):
+    """Independent logistic distributions, by mean and standard deviation of the same shape."""
 
     mean: Tensor
     std: Tensor
@@ -114,12 +122,12 @@ class Synthesis(nn.Module):
 
 
 class HyperAnalysis(nn.Module):
-    """(B, latent, H/32, W/32) in latent units -> (B, 2 * hyper_latent, H/64, W/64): mean and log std of z."""
+    """Group 0 in latent units, (B, latent / 4, H/32, W/32) -> (B, 2 * hyper_latent, H/64, W/64): mean, log std of z."""
 
     def __init__(self, c: Config):
         super().__init__()
         n = c.hyper_width
-        self.inp = nn.Conv2d(c.latent, n, 3, padding=1)
+        self.inp = nn.Conv2d(c.latent // QUARTERS, n, 3, padding=1)
         self.down64 = nn.Conv2d(n, n, 3, stride=2, padding=1)
         self.out = PreciseConv2d(n, 2 * c.hyper_latent, 1)
         initialise(self)
@@ -150,24 +158,24 @@ class HyperSynthesis(nn.Module):
 
 
 class Context(nn.Module):
-    """Mean and raw std of group t, (B, 2 * latent, h, w), from all that is known of it.
+    """Mean and raw std of group t, (B, 2 * channels, h, w), from all that is known of it.
 
-    That is (B, features, h, w) for group 0, and for the others the groups before, (B, t * latent, h, w), by a 3x3
+    That is (B, features, h, w) for group 0, and for the others the groups before, (B, their channels, h, w), by a 3x3
     convolution over exactly these.
     """
 
     def __init__(self, c: Config, group: int):
         super().__init__()
-        self.inp = (
-            nn.Conv2d(group * c.latent, c.context, 3, padding=1) if group else nn.Conv2d(c.features, c.context, 1)
-        )
+        sizes = [len(channels) for channels in group_channels(c.latent)]
+        known, latent = sum(sizes[:group]), sizes[group]
+        self.inp = nn.Conv2d(known, c.context, 3, padding=1) if group else nn.Conv2d(c.features, c.context, 1)
         self.modulation = Modulation(c.anchors, c.context)
         self.hidden = nn.Conv2d(c.context, c.context, 1)
-        self.out = PreciseConv2d(c.context, 2 * c.latent, 1)
+        self.out = PreciseConv2d(c.context, 2 * latent, 1)
         initialise(self)
         self.out.weight.data.mul_(0.1)
         assert self.out.bias is not None
-        self.out.bias.data[c.latent :].fill_(0.5)
+        self.out.bias.data[latent:].fill_(0.5)
 
     def forward(self, known: Tensor, rate: Tensor) -> Tensor:
         """As the class says; `rate` is (B,)."""
@@ -179,8 +187,6 @@ class Context(nn.Module):
 class VLAE(nn.Module):
     """All networks of one model. `rate` is (B,), the rate index 0 (fewest bits) to 1."""
 
-    group_channels: Tensor
-
     def __init__(self, config: Config):
         super().__init__()
         self.config = c = config
@@ -191,7 +197,7 @@ class VLAE(nn.Module):
         self.hyper_analysis, self.hyper_synthesis = HyperAnalysis(c), HyperSynthesis(c)
         self.log_prior_std = nn.Parameter(torch.zeros(c.hyper_latent))
         self.contexts = nn.ModuleList(Context(c, t) for t in range(GROUPS))
-        self.register_buffer("group_channels", group_channels(c.latent), persistent=False)
+        self.group_channels = group_channels(c.latent)
 
     def analysis(self, x: Tensor, rate: Tensor) -> Tensor:
         """(B, 3, H, W) in ±0.5 -> y (B, latent, H/16, W/16) in quantisation steps, before rounding."""
@@ -205,18 +211,13 @@ class VLAE(nn.Module):
         return x.float()
 
     def split(self, y: Tensor) -> list[Tensor]:
-        """(B, latent, h, w), sides even -> the four context groups, each (B, latent, h/2, w/2).
-
-        Channel c at position p of each 2x2 cell belongs to group (quarter(c) + order(p)) mod 4, so that every
-        group has a quarter of the channels of every position and all four positions.
-        """
+        """(B, latent, h, w), sides even -> the context groups, each (B, channels, h/2, w/2)."""
         cells = F.pixel_unshuffle(y, 2)
         return [cells[:, channels] for channels in self.group_channels]
 
     def merge(self, groups: Sequence[Tensor]) -> Tensor:
         """Undo `split`."""
-        cells = torch.cat(list(groups), 1)[:, self.group_channels.flatten().argsort()]
-        return F.pixel_shuffle(cells, 2)
+        return F.pixel_shuffle(torch.cat(list(groups), 1)[:, torch.cat(self.group_channels).argsort()], 2)
 
     def prior(self) -> Normal:
         """p(z), one Gaussian per channel: (1, hyper_latent, 1, 1)."""
@@ -224,28 +225,35 @@ class VLAE(nn.Module):
         return Normal(torch.zeros_like(std), std)
 
     def posterior(self, first: Tensor) -> Normal:
-        """q(z | ŷ0): (B, latent, h, w) -> (B, hyper_latent, h/2, w/2)."""
+        """q(z | ŷ0): (B, latent / 4, h, w) -> (B, hyper_latent, h/2, w/2)."""
         mean, log_std = self.hyper_analysis(first / LATENT_UNIT).chunk(2, 1)
         return Normal(mean, log_std.clamp(-6, 3).exp())
 
-    def first_likelihood(self, z: Tensor, rate: Tensor) -> Normal:
-        """p(ŷ0 | z), before the integral over each step: (B, hyper_latent, h/2, w/2) -> (B, latent, h, w)."""
-        return self.normal(self.contexts[0](self.hyper_synthesis(z, rate), rate))
+    def first_likelihood(self, z: Tensor, rate: Tensor) -> Logistic:
+        """p(ŷ0 | z), before the integral over each step: (B, hyper_latent, h/2, w/2) -> (B, latent / 4, h, w)."""
+        return self.logistic(self.contexts[0](self.hyper_synthesis(z, rate), rate))
 
-    def likelihood(self, known: Sequence[Tensor], rate: Tensor) -> Normal:
-        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 3: groups (B, latent, h, w) -> the same shape."""
-        return self.normal(self.contexts[len(known)](torch.cat(list(known), 1) / LATENT_UNIT, rate))
+    def likelihood(self, known: Sequence[Tensor], rate: Tensor) -> Logistic:
+        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 6: groups (B, channels, h, w) -> (B, channels, h, w)."""
+        return self.logistic(self.contexts[len(known)](torch.cat(list(known), 1) / LATENT_UNIT, rate))
 
-    def normal(self, out: Tensor) -> Normal:
-        """What a context network gives, (B, 2 * latent, h, w), as distributions in steps."""
+    def logistic(self, out: Tensor) -> Logistic:
+        """What a context network gives, (B, 2 * channels, h, w), as distributions in steps."""
         mean, raw = out.chunk(2, 1)
-        return Normal(mean * LATENT_UNIT, F.softplus(raw).clamp_min(MIN_STD))
+        return Logistic(mean * LATENT_UNIT, F.softplus(raw).clamp_min(MIN_STD))
 
 
-def group_channels(latent: int) -> Tensor:
-    """(4, latent) indices into the channels of pixel_unshuffle(ŷ, 2), by group."""
-    members: list[list[int]] = [[] for _ in range(GROUPS)]
+def group_channels(latent: int) -> list[Tensor]:
+    """Of each group, indices into the channels of pixel_unshuffle(ŷ, 2): `latent` / 4 for groups 0 to 3, then `latent`.
+
+    Channel c at position p of each 2x2 cell belongs to part (quarter(c) + order(p)) mod 4, so that every part has a
+    quarter of the channels of every position and all four positions. Nothing is known of the first part but z: it is
+    cut once more, into the quarters of the channels.
+    """
+    members: list[list[int]] = [[] for _ in range(QUARTERS)]
     for channel in range(latent):
-        for position in range(4):
-            members[(channel * 4 // latent + CELL_ORDER[position]) % GROUPS].append(channel * 4 + position)
-    return torch.tensor(members)
+        for position in range(QUARTERS):
+            part = (channel * QUARTERS // latent + CELL_ORDER[position]) % QUARTERS
+            members[part].append(channel * QUARTERS + position)
+    first, *rest = (torch.tensor(part) for part in members)
+    return [*first.chunk(QUARTERS), *rest]

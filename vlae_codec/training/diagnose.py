@@ -25,7 +25,7 @@ ACTIVE_VARIANCE = 0.01
 class Measurement:
     """At one rate index; bits are per 64x64 pixels, the area of one position of z.
 
-    groups: of ŷ0..ŷ3 with the right z; shuffled, drawn: of ŷ0, the only one that sees z, with another z.
+    groups: of all groups with the right z; shuffled, drawn: of ŷ0, the only one that sees z, with another z.
     kl: of each channel of z (Z,); active: which channels are active units (Z,).
     """
 
@@ -78,8 +78,9 @@ def diagnose(model: VLAE, x: Tensor) -> list[Measurement]:
 
 def table(measurements: list[Measurement]) -> str:
     """Markdown, a row per rate index, bits per 64x64 pixels."""
-    head = "| rate index | ŷ0 | ŷ1 | ŷ2 | ŷ3 | KL of z | z of another picture | z from the prior | active units |"
-    rows = [head, "|" + "---|" * 9]
+    groups = " | ".join(f"ŷ{t}" for t in range(GROUPS))
+    head = f"| rate index | {groups} | KL of z | z of another picture | z from the prior | active units |"
+    rows = [head, "|" + "---|" * (GROUPS + 5)]
     for m in measurements:
         cells = [f"{m.rate:.2f}", *(f"{bits:.1f}" for bits in m.groups), f"{m.price:.1f}"]
         cells += [f"+{m.worth:.1f}", f"+{m.drawn - m.groups[0]:.1f}", f"{int(m.active.sum())} of {len(m.active)}"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vlae_codec.models.vlae import VLAE, Normal
+from vlae_codec.models.vlae import VLAE, Logistic, Normal
 from vlae_codec.training.config import Objective
 
 LOG2 = math.log(2)
@@ -21,7 +21,7 @@ MIN_PROBABILITY = 1e-9  # 30 bits; what lies further out is coded by an escape
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits of each crop (B,): the four groups of ŷ, and the KL of each channel of z (B, channels)."""
+    """Bits of each crop (B,): the groups of ŷ, and the KL of each channel of z (B, channels)."""
 
     groups: tuple[Tensor, ...]
     kl: Tensor
@@ -42,11 +42,11 @@ class Terms:
     kl_bpp: Tensor
 
 
-def interval_bits(value: Tensor, normal: Normal) -> Tensor:
+def interval_bits(value: Tensor, p: Logistic) -> Tensor:
     """-log2 of the mass of the unit interval around `value`, elementwise."""
-    distance = (value - normal.mean).abs()
-    scale = normal.std * math.sqrt(2)
-    mass = 0.5 * (torch.erfc((distance - 0.5) / scale) - torch.erfc((distance + 0.5) / scale))
+    distance = (value - p.mean).abs()
+    scale = p.std * (math.sqrt(3) / math.pi)
+    mass = torch.sigmoid((0.5 - distance) / scale) - torch.sigmoid((-0.5 - distance) / scale)
     return -torch.log2(mass.clamp_min(MIN_PROBABILITY))
 
 
@@ -56,16 +56,17 @@ def kl_bits(q: Normal, p: Normal) -> Tensor:
     return (torch.log(p.std / q.std) + variance - 0.5) / LOG2
 
 
-def quantise(model: VLAE, y: Tensor, rate: Tensor) -> tuple[list[Tensor], list[Normal]]:
+def quantise(model: VLAE, y: Tensor, rate: Tensor) -> tuple[list[Tensor], list[Logistic]]:
     """Round latents about what is predicted; the gradient passes straight through to y.
 
     Args:
         y: (B, latent, h, w) in quantisation steps, not rounded.
     Returns:
-        The four groups of ŷ, and p(ŷ_t | ŷ_<t) of groups 1 to 3.
+        The groups of ŷ, and p(ŷ_t | ŷ_<t) of groups 1 to 6.
     """
     first, *rest = model.split(y)
-    groups, p = [first + (first.round() - first).detach()], []
+    groups = [first + (first.round() - first).detach()]
+    p: list[Logistic] = []
     for group in rest:
         p.append(model.likelihood(groups, rate))
         mean = p[-1].mean.detach()
