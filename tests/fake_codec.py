@@ -39,14 +39,17 @@ class Encoded:
 
 
 class FakeCodec(ModuleType):
-    """Loses the lowest bit of every sample; pictures of one segment only."""
+    """Loses the lowest bit of every sample, and below quality 50 more of them; pictures of one segment only."""
 
     damage: Callable[[Picture], Picture] = staticmethod(lambda picture: picture)
 
-    def encode(self, picture: Picture, quality: float = 50.0, *, progress: Callable[[float], None]) -> Encoded:
+    def encode(
+        self, picture: Picture, quality: float = 50.0, *, progress: Callable[[float], None] = lambda done: None
+    ) -> Encoded:
         height, width, channels = picture.pixels.shape
+        lost = 1 + max(0, round((50 - quality) / 10))
         header = Header(channels == 1, MODEL, round(10 * quality), width, height)
-        segment = Segment(zlib.compress((picture.pixels & 0xFE).tobytes()), 0, True)
+        segment = Segment(zlib.compress((picture.pixels >> lost << lost).tobytes()), 0, True)
         alpha = None if picture.alpha is None else images.pack_alpha(picture.alpha)
         data = bitstream.pack(Container(header, picture.metadata, alpha, (segment,)))
         progress(1.0)

@@ -83,7 +83,7 @@ def test_encode_prints_size_quality_bytes_rate_and_seconds(vlae: Run) -> None:
 
 
 def test_the_json_of_encode_has_these_keys_and_adds_up(vlae: Run) -> None:
-    _, out, err = vlae("encode", "--json", "--verify", "-q", "7.25", "a.png")
+    _, out, err = vlae("encode", "--json", "--verify", "-q", "57.25", "a.png")
     record = json.loads(out)
     keys = "input output width height quality effort model bytes bpp seconds ledger psnr ms_ssim"
     assert set(record) == set(keys.split()) and err == ""
@@ -93,7 +93,7 @@ def test_the_json_of_encode_has_these_keys_and_adds_up(vlae: Run) -> None:
     size = Path("a.vlae").stat().st_size
     assert 8 * size == 8 * record["bytes"] == sum(ledger[key] for key in ("container", "metadata", "alpha", "actual"))
     assert (record["width"], record["height"], record["bpp"], record["effort"]) == (8, 6, 8 * size / 48, 0)
-    assert record["quality"] == 7.2 and 40 < record["psnr"] < 60 and record["ms_ssim"] is None
+    assert record["quality"] == 57.2 and 40 < record["psnr"] < 60 and record["ms_ssim"] is None
 
 
 def test_equal_pictures_have_no_psnr_in_json(vlae: Run) -> None:
@@ -209,6 +209,30 @@ def test_an_interrupt_stops_a_batch(codec: FakeCodec, vlae: Run, monkeypatch: py
     assert vlae("encode", "a.png", "b.png") == (130, "", "vlae: interrupted\n")
 
 
+@pytest.mark.parametrize("target", [["--size", "0.14k"], ["--size", "140"], ["--bpp", "23.4"]])
+def test_a_size_is_a_ceiling_for_the_whole_file(target: list[str], vlae: Run) -> None:
+    code, out, err = vlae("encode", "--json", *target, "a.png")
+    assert code == 0, err
+    record = json.loads(out)
+    assert 100 < record["bytes"] == Path("a.vlae").stat().st_size <= 140
+    assert 0 < record["quality"] < 50
+
+
+def test_a_psnr_is_a_floor(vlae: Run) -> None:
+    code, out, err = vlae("encode", "--json", "--verify", "--psnr", "35", "a.png")
+    assert code == 0, err
+    assert 35 <= json.loads(out)["psnr"] < 45
+
+
+@pytest.mark.parametrize(
+    ("target", "message"), [(["--size", "20"], "the smallest possible file has"), (["--psnr", "90"], "dB is the most")]
+)
+def test_what_cannot_be_reached_is_refused_with_the_best_value(target: list[str], message: str, vlae: Run) -> None:
+    code, out, err = vlae("encode", *target, "a.png")
+    assert (code, out) == (8, "") and err.startswith("vlae: a.png: ") and message in err
+    assert names() == ["a.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -217,6 +241,13 @@ def test_an_interrupt_stops_a_batch(codec: FakeCodec, vlae: Run, monkeypatch: py
         (["encode", "-q", "-inf", "a.png"], 2, "is not in the range"),
         (["encode", "--max-pixels", "0", "a.png"], 2, "is not in the range x>=1"),
         (["encode"], 2, "Missing argument 'IN...'"),
+        (["encode", "--size", "nan", "a.png"], 2, "'nan' is no number of bytes"),
+        (["encode", "--size", "20x", "a.png"], 2, "'20x' is no number of bytes"),
+        (["encode", "--size", "-3", "a.png"], 2, "--size -3; a positive number wanted"),
+        (["encode", "--bpp", "nan", "a.png"], 2, "--bpp nan; a positive number wanted"),
+        (["encode", "--psnr", "inf", "a.png"], 2, "--psnr inf; a positive number wanted"),
+        (["encode", "--bpp", "1", "--psnr", "30", "a.png"], 2, "--bpp and --psnr given; one target wanted"),
+        (["encode", "-q", "50", "--size", "9k", "a.png"], 2, "-q and --size given; one of them wanted"),
         (["encode", "a.png", "./a.png"], 2, "a.png and ./a.png would both be written to a.vlae"),
         (["encode", "--json", "-o", "-", "a.png"], 2, "stdout cannot take both the output and --json"),
         (["encode", "none.png"], 3, "none.png: No such file or directory"),

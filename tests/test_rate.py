@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vlae_codec.rate import MAX_PASSES, crossing
+from vlae_codec.errors import TargetError
+from vlae_codec.rate import MAX_PASSES, crossing, largest_within, smallest_reaching
 
 SLOPE = 0.003
 
@@ -55,3 +56,41 @@ def test_a_target_above_the_whole_curve_is_told() -> None:
     curve, asked = counted(lambda level: 5 + 0.003 * level)
     assert crossing(curve, 40.0, SLOPE, 0.003) == (1000, None)
     assert len(asked) <= 3
+
+
+def coded(level: int) -> int:
+    """The size of a made-up file, with the waves that real ones have."""
+    return round(4000 * math.exp(0.003 * level + 0.002 * math.sin(level)))
+
+
+@pytest.mark.parametrize("size", [4100, 9000, 33_333, 70_000])
+def test_the_largest_file_within_a_size_is_at_most_one_percent_smaller(size: int) -> None:
+    code, asked = counted(coded)
+    assert 0.99 * size <= largest_within(size, code, int) <= size
+    assert len(asked) <= MAX_PASSES
+
+
+def test_any_size_above_the_largest_file_gives_that() -> None:
+    assert largest_within(10**9, coded, int) == coded(1000)
+
+
+def test_a_size_below_the_smallest_file_is_refused_with_that() -> None:
+    with pytest.raises(TargetError, match=f"smallest possible file has {coded(0)}"):
+        largest_within(3000, coded, int)
+
+
+@pytest.mark.parametrize("psnr", [26.0, 30.5, 38.0])
+def test_the_smallest_file_that_reaches_a_psnr_is_next_to_one_that_does_not(psnr: float) -> None:
+    code, asked = counted(lambda level: level)
+    found = smallest_reaching(psnr, lambda level: int(code(level)), lambda level: 25.9 + 0.0122 * level)
+    assert 25.9 + 0.0122 * found >= psnr > 25.9 + 0.0122 * (found - 1)
+    assert len(asked) <= MAX_PASSES
+
+
+def test_a_psnr_that_a_file_has_exactly_is_reached_by_it() -> None:
+    assert smallest_reaching(30.0, int, lambda level: level / 10) == 300
+
+
+def test_a_psnr_out_of_reach_is_refused_with_the_best() -> None:
+    with pytest.raises(TargetError, match=r"38\.10 dB is the most"):
+        smallest_reaching(45, int, lambda level: 25.9 + 0.0122 * level)

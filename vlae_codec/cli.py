@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vlae_codec.errors import BatchError, UsageError
 from vlae_codec.program import Program, complain
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vlae_codec.codec import Ledger
     from vlae_codec.files import Job
     from vlae_codec.jobs import Progress, Record
+    from vlae_codec.rate import Target
 
 PROGRESS_DELAY = 0.5  # seconds; a bar for less only flickers
 Task = tuple[str, Callable[[], None]]
@@ -96,16 +98,39 @@ def main() -> None:
     """
 
 
+class Size(click.ParamType[int]):
+    """Bytes, with a suffix k (1000) or M (1000 000) if wanted."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """ "20k" -> 20000."""
+        number, factor = (value[:-1], _UNITS[value[-1]]) if str(value)[-1:] in _UNITS else (value, 1)
+        try:
+            return math.floor(float(number) * factor)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no number of bytes, as 20000 or 20k.", param, ctx)
+
+
+_UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
+
+
 @main.command()
 @_sources
 @_output
 @_quality
+@click.option("--bpp", metavar="X", type=float, help="The best quality of at most X bits per pixel.")
+@click.option("--size", metavar="BYTES", type=Size(), help="The best quality of at most so many bytes; 20k, 1.5M.")
+@click.option("--psnr", metavar="DB", type=float, help="The smallest file of at least this PSNR.")
 @click.option("--verify", is_flag=True, help="Decode before writing; report PSNR (dB) and MS-SSIM.")
 @_bits
 @_json
 @_force
 @_max_pixels
-def encode(sources: tuple[str, ...], output: str | None, bits: bool, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def encode(
+    context: click.Context, /, sources: tuple[str, ...], output: str | None, bits: bool, as_json: bool, **options: Any
+) -> None:
     """Compress pictures into .vlae files.
 
     PNG, JPEG, WebP, AVIF, TIFF, BMP, PPM, GIF and JPEG 2000 are read. Transparency, colour profile, EXIF and XMP are
@@ -114,9 +139,12 @@ def encode(sources: tuple[str, ...], output: str | None, bits: bool, as_json: bo
     \b
       vlae encode photo.jpg
       vlae encode -q 30 --verify photo.png -o small.vlae
+      vlae encode --size 100k photo.jpg
       cat photo.jpg | vlae encode - > photo.vlae
     """
     from vlae_codec import jobs
+
+    options["target"] = _target(context, **{name: options.pop(name) for name in ("bpp", "size", "psnr")})
 
     def work(job: "Job") -> None:
         with _progress(job.source) as progress:
@@ -172,6 +200,17 @@ def info(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
         _print(record, ledger, as_json)
 
     _run([(source, partial(work, source)) for source in sources])
+
+
+def _target(context: click.Context, **wanted: Any) -> "Target | None":
+    from vlae_codec.rate import Target
+
+    given = [name for name, value in wanted.items() if value is not None]
+    if not given:
+        return None
+    if context.get_parameter_source("quality") is ParameterSource.COMMANDLINE:
+        raise UsageError(f"-q and --{given[0]} given; one of them wanted")
+    return Target(**wanted)
 
 
 def _plan(sources: Sequence[str], output: str | None, suffix: str, as_json: bool) -> "list[Job]":

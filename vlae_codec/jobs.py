@@ -3,6 +3,7 @@
 torch takes a second to import, so that what is wrong with a name or an input is found before.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlae_codec import bitstream, files, inspection
+from vlae_codec import bitstream, files, inspection, rate
 from vlae_codec.errors import CodecError
 from vlae_codec.files import STREAM, Job, shown
+from vlae_codec.rate import Target
 
 if TYPE_CHECKING:
-    from vlae_codec.codec import Ledger
+    from vlae_codec.codec import Encoded, Ledger
     from vlae_codec.images import Picture
 
 EFFORT = 0  # no search for better latents yet
@@ -25,9 +27,20 @@ Progress = Callable[[float], None]
 
 
 def encode(
-    job: Job, *, quality: float, verify: bool, force: bool, max_pixels: int, progress: Progress
+    job: Job,
+    *,
+    quality: float,
+    target: Target | None,
+    verify: bool,
+    force: bool,
+    max_pixels: int,
+    progress: Progress,
 ) -> "tuple[Record, Ledger]":
-    """A picture's file -> a .vlae file. The record's seconds are those of the coding alone."""
+    """A picture's file -> a .vlae file. The record's seconds are those of the coding alone.
+
+    Args:
+        target: decides the quality if there is one.
+    """
     from vlae_codec import images
 
     files.check_target(job.target, force)
@@ -36,7 +49,7 @@ def encode(
 
     start = time.perf_counter()
     with _naming(job.source):
-        encoded = codec.encode(picture, quality, progress=progress)
+        encoded = _meeting(target, picture, progress) if target else codec.encode(picture, quality, progress=progress)
         record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": EFFORT}
         record |= {"seconds": time.perf_counter() - start, "ledger": _ledger_record(encoded.ledger)}
         if verify:
@@ -80,6 +93,27 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
 
         ledger = codec.ledger(data, max_pixels=max_pixels)
     return record | {"ledger": _ledger_record(ledger)}, ledger
+
+
+def _meeting(target: Target, picture: "Picture", progress: Progress) -> "Encoded":
+    """The file of the quality that meets the target."""
+    from vlae_codec import codec, metrics
+
+    height, width = picture.pixels.shape[:2]
+    passes = itertools.count(1)
+
+    def code(level: int) -> "Encoded":
+        progress(next(passes) / (rate.MAX_PASSES + 1))
+        return codec.encode(picture, level / 10)
+
+    def psnr(encoded: "Encoded") -> float:
+        return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
+
+    if target.psnr is not None:
+        return rate.smallest_reaching(target.psnr, code, psnr)
+    size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
+    assert size is not None
+    return rate.largest_within(size, code, lambda encoded: len(encoded.data))
 
 
 @contextmanager

@@ -1,16 +1,43 @@
 """The quality for a wanted size or PSNR: a search over tenths of quality for where a rising curve crosses a value.
 
-Knows nothing of pictures: the curve is a function from a level to a number, and each call of it costs an analysis pass.
+Knows nothing of pictures: whoever calls says how to code at a level (a quality in tenths) and how to measure. Each
+trial is coded for real, as coding takes little beside the networks: what fits is known to fit.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from vlae_codec.bitstream import QUALITY_MAX
+from vlae_codec.errors import TargetError, UsageError
 
 MAX_PASSES = 10
+SIZE_SLOPE = 0.003  # of the logarithm of a photograph's size, per level
+SIZE_TOLERANCE = 0.003  # of the size: one level
+PSNR_SLOPE = 0.0122  # dB per level
+EQUAL_PSNR = 100.0  # dB; stands for infinity
 Curve = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a file is to be: `bpp` bits per pixel or `size` bytes at most, or `psnr` dB at least; one of them."""
+
+    bpp: float | None = None
+    size: int | None = None
+    psnr: float | None = None
+
+    def __post_init__(self) -> None:
+        wanted = {name: value for name, value in vars(self).items() if value is not None}
+        if len(wanted) != 1:
+            raise UsageError(f"{' and '.join(f'--{name}' for name in wanted) or 'no target'} given; one target wanted")
+        ((name, value),) = wanted.items()
+        if not 0 < value < math.inf:  # NaN is neither
+            raise UsageError(f"--{name} {value:g}; a positive number wanted")
+
+
+File = TypeVar("File")
 
 
 class Crossing(NamedTuple):
@@ -59,3 +86,48 @@ def _guess(values: dict[int, float], ends: tuple[int, int], target: float, slope
     else:
         level = below if slow else above - (values[above] - target) / slope
     return min(max(math.floor(level), below + 1), above - 1)
+
+
+def largest_within(size: int, code: Callable[[int], File], length: Callable[[File], int]) -> File:
+    """The best file of at most `size` bytes.
+
+    Args:
+        code: a file of a level; called at most MAX_PASSES times.
+        length: its bytes.
+    Raises:
+        TargetError: the smallest is larger.
+    """
+    files: dict[int, File] = {}
+
+    def curve(level: int) -> float:
+        files[level] = code(level)
+        return math.log(length(files[level]))
+
+    below, _ = crossing(curve, math.log(max(size, 1)), SIZE_SLOPE, SIZE_TOLERANCE)
+    if below is None:
+        smallest = min(length(file) for file in files.values())
+        raise TargetError(f"at most {size} bytes wanted; the smallest possible file has {smallest}")
+    return files[below]
+
+
+def smallest_reaching(psnr: float, code: Callable[[int], File], measure: Callable[[File], float]) -> File:
+    """The smallest file found whose PSNR is at least `psnr` dB.
+
+    Args:
+        code: a file of a level; called at most MAX_PASSES times.
+        measure: its PSNR.
+    Raises:
+        TargetError: no level reaches it.
+    """
+    files: dict[int, File] = {}
+
+    def curve(level: int) -> float:
+        files[level] = code(level)
+        return min(measure(files[level]), EQUAL_PSNR)
+
+    _, above = crossing(curve, math.nextafter(psnr, -math.inf), PSNR_SLOPE, 0.0)
+    if above is None:
+        raise TargetError(
+            f"{psnr:g} dB wanted; {max(map(measure, files.values())):.2f} dB is the most that is possible"
+        )
+    return files[above]
