@@ -26,7 +26,7 @@ from vlae_codec.training.config import Objective, TrainConfig
 from vlae_codec.training.data import Crops, load
 from vlae_codec.training.diagnose import Measurement, diagnose, verdict
 from vlae_codec.training.objective import charged_kl, evaluate, interval_bits, kl_bits, latent_bits
-from vlae_codec.training.optimizer import MuonAdam, orthogonalise
+from vlae_codec.training.optimizer import MuonAdam, newton_schulz, newton_schulz_of_squares, orthogonalise
 from vlae_codec.training.restore import restored
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard
@@ -104,10 +104,17 @@ def test_the_last_group_and_the_synthesis_do_not_see_z(small_vlae: VLAE) -> None
     assert torch.equal(one.groups[3], two.groups[3])
 
 
-def test_orthogonalise_makes_all_singular_values_nearly_one() -> None:
-    x = torch.randn(3, 40, 100, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("shape", [(3, 40, 100), (3, 100, 40), (2, 40, 400), (2, 400, 40)])
+def test_orthogonalise_makes_all_singular_values_nearly_one(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     values = torch.linalg.svdvals(orthogonalise(x).float())
     assert float(values.min()) > 0.6 and float(values.max()) < 1.3
+
+
+def test_newton_schulz_on_the_squares_gives_the_same() -> None:
+    x = torch.randn(2, 40, 100, generator=torch.Generator().manual_seed(0))
+    x = x / x.norm(dim=(-2, -1), keepdim=True)
+    assert torch.allclose(newton_schulz_of_squares(x, 5), newton_schulz(x, 5).float(), atol=0.02)
 
 
 def test_every_parameter_belongs_to_muon_or_adam() -> None:
