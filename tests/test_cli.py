@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import icc_profiles
 import numpy as np
 import pytest
 from fake_codec import MODEL, Encoded, FakeCodec
@@ -135,6 +136,18 @@ def test_alpha_and_metadata_survive_the_round_trip(vlae: Run) -> None:
     assert code == 7 and err.startswith("vlae: u.jpg: the picture has transparency, which .jpg cannot hold")
 
 
+@pytest.mark.parametrize(
+    ("option", "kept"),
+    [([], {"icc", "exif", "xmp"}), (["all"], {"icc", "exif", "xmp"}), (["none"], set()), (["xmp,icc"], {"icc", "xmp"})],
+)
+def test_metadata_is_kept_as_chosen(option: list[str], kept: set[str], vlae: Run) -> None:
+    metadata = {"icc": icc_profiles.gray(), "exif": b"II*\0\x08\0\0\0\0\0\0\0\0\0", "xmp": b"<x/>"}
+    Path("m.png").write_bytes(images.write(Picture(PIXELS[:, :, :1], None, metadata), ".png"))
+    code, _, err = vlae("encode", "--verify", *(["--metadata", *option] if option else []), "m.png")
+    assert code == 0, err
+    assert set(bitstream.parse(Path("m.vlae").read_bytes(), 100).metadata) == kept
+
+
 def test_verify_writes_nothing_when_alpha_or_metadata_is_lost(codec: FakeCodec, vlae: Run) -> None:
     codec.damage = lambda picture: Picture(picture.pixels, ALPHA, {})
     code, _, err = vlae("encode", "--verify", "a.png")
@@ -241,6 +254,7 @@ def test_what_cannot_be_reached_is_refused_with_the_best_value(target: list[str]
         (["encode", "-q", "-inf", "a.png"], 2, "is not in the range"),
         (["encode", "--max-pixels", "0", "a.png"], 2, "is not in the range x>=1"),
         (["encode"], 2, "Missing argument 'IN...'"),
+        (["encode", "--metadata", "gps", "a.png"], 2, "'gps'; all, none, or some of icc,exif,xmp wanted."),
         (["encode", "--size", "nan", "a.png"], 2, "'nan' is no number of bytes"),
         (["encode", "--size", "20x", "a.png"], 2, "'20x' is no number of bytes"),
         (["encode", "--size", "-3", "a.png"], 2, "--size -3; a positive number wanted"),

@@ -40,6 +40,16 @@ def _tenths(_context: click.Context, _option: click.Parameter, quality: float) -
     return round(quality, 1)
 
 
+def _kinds(_context: click.Context, _option: click.Parameter, value: str) -> frozenset[str]:
+    chosen = {"all": frozenset(_METADATA), "none": frozenset()}.get(value, frozenset(value.split(",")))
+    if not chosen <= set(_METADATA):
+        raise click.BadParameter(f"{value!r}; all, none, or some of {','.join(_METADATA)} wanted.")
+    return chosen
+
+
+_METADATA = ("icc", "exif", "xmp")
+
+
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         from vlae_codec import __version__
@@ -122,6 +132,14 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
 @click.option("--bpp", metavar="X", type=float, help="The best quality of at most X bits per pixel.")
 @click.option("--size", metavar="BYTES", type=Size(), help="The best quality of at most so many bytes; 20k, 1.5M.")
 @click.option("--psnr", metavar="DB", type=float, help="The smallest file of at least this PSNR.")
+@click.option(
+    "--metadata",
+    metavar="KINDS",
+    default="all",
+    show_default=True,
+    callback=_kinds,
+    help="What to keep: all, none, or some of icc,exif,xmp.",
+)
 @click.option("--verify", is_flag=True, help="Decode before writing; report PSNR (dB) and MS-SSIM.")
 @_bits
 @_json

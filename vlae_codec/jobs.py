@@ -6,8 +6,9 @@ torch takes a second to import, so that what is wrong with a name or an input is
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ def encode(
     *,
     quality: float,
     target: Target | None,
+    metadata: Collection[str],
     verify: bool,
     force: bool,
     max_pixels: int,
@@ -40,11 +42,13 @@ def encode(
 
     Args:
         target: decides the quality if there is one.
+        metadata: those of "icc", "exif" and "xmp" that are kept.
     """
     from vlae_codec import images
 
     files.check_target(job.target, force)
     picture = images.read(files.read_bytes(job.source), shown(job.source), max_pixels)
+    picture = replace(picture, metadata={kind: data for kind, data in picture.metadata.items() if kind in metadata})
     from vlae_codec import codec
 
     start = time.perf_counter()
