@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 ACTIVATION_MAX = 130048
 MEAN_MAX = 32512  # in 64ths
-PLAIN_LEVELS = 25  # by which those of p(z) are lower where z was not borrowed
+PLAIN_LEVELS = 38  # by which those of p(z) are lower where z was not borrowed
 
 
 def divide(n: Ints, bits: int) -> Ints:

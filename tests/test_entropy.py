@@ -76,11 +76,11 @@ def test_a_popped_symbol_is_a_sample_of_its_distribution() -> None:
     stack = Stack()
     stack.push(*draw(rng, 20_000))
     n = 4000
-    p = Distributions(np.full(n, 100, np.int32), np.full(n, 96, np.int32), Kind.SAMPLED)
+    p = Distributions(np.full(n, 100, np.int32), np.full(n, 144, np.int32), Kind.SAMPLED)
     sample = stack.pop(p)
-    assert sample.mean() == pytest.approx(100 / FRACTIONS, abs=4 * level_std(96) / n**0.5)
-    assert sample.std() == pytest.approx(level_std(96), rel=0.06)
-    assert np.abs(sample - 100 / FRACTIONS).max() <= 6 * level_std(96) + 2
+    assert sample.mean() == pytest.approx(100 / FRACTIONS, abs=4 * level_std(144) / n**0.5)
+    assert sample.std() == pytest.approx(level_std(144), rel=0.06)
+    assert np.abs(sample - 100 / FRACTIONS).max() <= 6 * level_std(144) + 2
 
 
 def test_bytes_give_the_same_stack() -> None:
@@ -106,7 +106,7 @@ def test_a_symbol_outside_a_table_without_escapes_is_refused() -> None:
 
 @pytest.mark.parametrize(("kind", "share"), [(Kind.LATENT, 0.7195), (Kind.PRIOR, 0.6827), (Kind.SAMPLED, 0.6827)])
 def test_a_table_has_the_deviation_of_its_level_and_the_shape_of_its_kind(kind: Kind, share: float) -> None:
-    level = 128
+    level = 192
     p = (table(level * FRACTIONS, kind) + 1) / 2**PRECISION
     k = np.arange(len(p)) - int(p.argmax())
     within = float(p[np.abs(k) <= level_std(level)].sum())
@@ -123,7 +123,7 @@ def test_any_other_bytes_decode_to_something() -> None:
 @pytest.mark.parametrize("kind", [Kind.LATENT, Kind.PRIOR])
 def test_a_far_symbol_costs_an_escape_and_its_bits(kind: Kind) -> None:
     p = Distributions(np.zeros(1, np.int32), np.zeros(1, np.int32), kind)
-    assert p.bits(np.array([20_000], np.int32)) == pytest.approx(16 + 16, abs=0.1)
+    assert p.bits(np.array([20_000], np.int32)) == pytest.approx(21 + 16, abs=0.5)
 
 
 def test_no_table_entry_is_so_near_to_a_rounding_boundary_that_another_erf_could_move_it() -> None:
@@ -146,4 +146,4 @@ def test_tables_are_those_of_format_version_1() -> None:
     assert digest.hexdigest() == GOLDEN
 
 
-GOLDEN = "6df2d11a741e537519ec88477d916eeece0bb1f86184992bb5f68d1df29013ee"
+GOLDEN = "6abbd8a2c05c21c731072ec6dcadb1ca088418e7106ba9357fab7074a47f68b1"

@@ -4,8 +4,8 @@ numpy arrays in, bytes out; the only module that imports constriction. Every pro
 2^24, looked up by integers: a level of the standard deviation and a mean in 64ths. Nothing that differs between
 machines in its last bits reaches the coder.
 
-    std(level)     = 0.1 * 2^(level/16), level 0..175
-    mean           in 64ths below level 32, rounded to 32nds below level 64, to eighths from there
+    std(level)     = 0.1 * 2^(level/24), level 0..263
+    mean           in 64ths below level 48, rounded to 32nds below level 96, to eighths from there
     table(level, f): symbols floor(mean) - R .. floor(mean) + R + 1 with R = ceil(6 std) + 1, then an escape;
                      mass of each unit interval around a mean of f/64, rounded to integers
     escape:          the symbol follows as 16 bits; distributions that are sampled have none, since an escape drawn by
@@ -36,10 +36,10 @@ from vlae_codec.errors import BitstreamError
 Ints = NDArray[np.int32]
 
 FRACTIONS = 64  # of a step, for means
-LEVELS = 176
-LEVELS_PER_OCTAVE = 16
+LEVELS = 264
+LEVELS_PER_OCTAVE = 24
 PRECISION = 24  # bits of a probability
-ESCAPE = 1 << 8  # least probability of the escape, out of 2^24: 16 bits, then 16 for the symbol
+ESCAPE = 1 << 3  # least probability of the escape, out of 2^24: 21 bits, then 16 for the symbol
 ESCAPE_BITS = 16
 SYMBOL_MAX = (1 << ESCAPE_BITS - 1) - 1
 LEAST_BITS = 64  # what a stack keeps, so that symbols popped from it are unbiased
@@ -63,7 +63,7 @@ class Kind(Enum):
 class Distributions:
     """The distributions of n integers.
 
-    mean: (n,) in 64ths of a step; level: (n,) 0..175.
+    mean: (n,) in 64ths of a step; level: (n,) 0..263.
     """
 
     mean: Ints
@@ -139,7 +139,7 @@ def radius(level: int) -> int:
 
 
 # Grid of the means of each level, in 64ths.
-MEAN_STEPS: Ints = np.repeat(np.array([1, 2, 8], np.int32), [32, 32, LEVELS - 64])
+MEAN_STEPS: Ints = np.repeat(np.array([1, 2, 8], np.int32), [48, 48, LEVELS - 96])
 RADII: Ints = np.array([radius(level) for level in range(LEVELS)], np.int32)
 
 
