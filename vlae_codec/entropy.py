@@ -24,7 +24,6 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
-from itertools import pairwise
 from typing import Any
 
 import constriction
@@ -86,10 +85,10 @@ class Distributions:
     def bits(self, symbols: Ints) -> float:
         """-log2 p of symbols (n,), summed: what `Stack.push` adds but for the coder's overhead."""
         index, escaped = self.grouping.index(symbols)
-        total = ESCAPE_BITS * float(escaped.sum())
-        for key, part in self.grouping.parts():
-            total += float(table_bits(key, self.kind)[index[part]].sum())
-        return total
+        tables = [table_bits(key, self.kind) for key in self.grouping.keys]
+        first = np.cumsum([0, *map(len, tables)])[:-1]
+        bits = np.concatenate([*tables, np.empty(0)])[index + np.repeat(first, np.diff(self.grouping.bounds))]
+        return float(bits.sum()) + ESCAPE_BITS * int(escaped.sum())
 
     @cached_property
     def grouping(self) -> "Grouping":
@@ -106,14 +105,15 @@ class Grouping:
         mean = (mean + step // 2) // step * step
         key = (level * FRACTIONS + mean % FRACTIONS).astype(np.uint16)
         self.order = np.argsort(key, kind="stable")
-        self.keys, self.starts = np.unique(key[self.order], return_index=True)
+        keys, starts = np.unique(key[self.order], return_index=True)
+        self.keys: list[int] = keys.tolist()
+        self.bounds: list[int] = [*starts.tolist(), len(self.order)]
         self.radius = RADII[level[self.order]]
         self.lowest = mean[self.order] // FRACTIONS - self.radius
 
-    def parts(self) -> list[tuple[int, slice]]:
-        """Each table's key and where its symbols stand in sorted order."""
-        ends = [*self.starts.tolist(), len(self.order)]
-        return [(int(key), slice(a, b)) for key, (a, b) in zip(self.keys, pairwise(ends), strict=True)]
+    def parts(self) -> list[tuple[int, int, int]]:
+        """Each table's key, and from where to where its symbols stand in sorted order."""
+        return list(zip(self.keys, self.bounds, self.bounds[1:], strict=False))
 
     def index(self, symbols: Ints) -> tuple[Ints, NDArray[np.bool_]]:
         """Position of each symbol in its table, in sorted order, and which of them are escapes."""
@@ -244,8 +244,8 @@ class Stack:
             raise BitstreamError(f"{int(escaped.sum())} of {symbols.size} symbols lie outside their tables")
         if escaped.any():
             self.coder.encode_reverse(symbols[groups.order][escaped] + np.int32(SYMBOL_MAX), escape_model())
-        for key, part in reversed(groups.parts()):
-            self.coder.encode_reverse(index[part], coder_model(key, p.kind))
+        for key, start, end in reversed(groups.parts()):
+            self.coder.encode_reverse(index[start:end], coder_model(key, p.kind))
 
     def pop(self, p: Distributions) -> Ints:
         """Remove n symbols from the top: `push` read upwards.
@@ -255,8 +255,8 @@ class Stack:
         """
         groups = p.grouping
         index = np.empty(len(groups.order), np.int32)
-        for key, part in groups.parts():
-            index[part] = self.coder.decode(coder_model(key, p.kind), part.stop - part.start)
+        for key, start, end in groups.parts():
+            index[start:end] = self.coder.decode(coder_model(key, p.kind), end - start)
         symbols, escaped = groups.symbols(index)
         if escaped.any():
             symbols[escaped] = self.coder.decode(escape_model(), int(escaped.sum())) - SYMBOL_MAX
