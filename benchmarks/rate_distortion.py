@@ -84,7 +84,10 @@ def _warm_up(codec: Codec) -> None:
 
 
 def measure_all(codecs: Sequence[Codec], paths: Sequence[Path], csv: Path, jobs: int) -> list[Row]:
-    """The rows of every codec, picture and quality; those that the csv lacks are measured and added to it."""
+    """The rows of every codec, picture and quality; those that the csv lacks are measured and added to it.
+
+    It ends with the rows in the order of the tasks: readers take the first codec for the one that is compared.
+    """
     tasks = [
         Task(codec, version, path, quality)
         for codec, version in [(codec, codec.version) for codec in codecs]
@@ -103,7 +106,9 @@ def measure_all(codecs: Sequence[Codec], paths: Sequence[Path], csv: Path, jobs:
     measured = (row | where for row in common.in_processes(measure, missing, jobs))
     for row in tqdm(common.append_rows(csv, COLUMNS, measured), "files", len(missing), disable=None):
         done[tuple(row[column] for column in IDENTITY)] = row
-    return [done[identity] for identity in wanted]
+    ordered = {identity: done.pop(identity) for identity in wanted}
+    common.write_rows(csv, COLUMNS, [*ordered.values(), *done.values()])
+    return list(ordered.values())
 
 
 @click.command()

@@ -151,7 +151,7 @@ def test_a_run_goes_on_after_a_row_that_was_cut_short(rate_distortion_run, tmp_p
     assert [row["psnr"] for row in again] == [row["psnr"] for row in rows]
 
 
-def test_a_change_of_the_source_has_only_vlae_measured_again(rate_distortion_run, monkeypatch):
+def test_a_change_of_the_source_has_only_vlae_measured_again(rate_distortion_run, tmp_path, monkeypatch):
     rate_distortion_run()
     measured, measure = [], rate_distortion.measure
     monkeypatch.setattr(rate_distortion, "measure", lambda task: measured.append(task) or measure(task))
@@ -159,6 +159,7 @@ def test_a_change_of_the_source_has_only_vlae_measured_again(rate_distortion_run
     rows = rate_distortion_run()
     assert {task.codec.name for task in measured} == {"vlae"} and len(measured) == 8
     assert {row["version"] for row in rows if row["codec"] == "vlae"} == {measured[0].version}
+    assert _rows(tmp_path / "results" / "rate_distortion-two.csv") == rows and rows[0]["codec"] == "vlae"
 
 
 def test_bits_back_compares_the_files_of_every_picture_with_and_without_it(pictures, tmp_path):
