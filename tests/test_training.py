@@ -293,8 +293,10 @@ def test_a_model_file_is_restored_to_what_it_was_exported_from(small_vlae: VLAE,
     x = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(1)) * 0.2
     grid = export.hyper_grid(small_vlae, x)
     path = tmp_path / "small.safetensors"
-    models.save(path, small_vlae, export.integers(export.prior_weights(small_vlae, grid), small_vlae, grid))
-    found = checkpoint.averaged(restored(path))
+    models.save(path, small_vlae, export.integers(export.prior_weights(small_vlae, grid), small_vlae, grid), 7, 3.5)
+    start = restored(path)
+    assert (start.step, start.pixels, start.seconds) == (0, 7, 3.5)
+    found = checkpoint.averaged(start)
     rates = torch.tensor([0.3, 0.9])
     with torch.no_grad():
         y = small_vlae.analysis(x, rates)

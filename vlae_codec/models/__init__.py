@@ -49,19 +49,21 @@ class Entry:
 
 # Written out by hand. Before the first release an entry may be replaced by better weights, never after.
 REGISTRY: tuple[Entry, ...] = (
-    Entry(1, "psnr", "0947ef60940f7ccb", "024263ac5297b7e99e7237c42002206252902f2e04376c1f26aa37d272565a44"),
+    Entry(1, "psnr", "0947ef60940f7ccb", "a8c64aba9d2289ecf6f1523e8a8993800ae7723fe99224ae95a4d68d9033e68a"),
 )
 DEFAULT = "psnr"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: transforms in floating point, prior in integers."""
+    """A loaded model: transforms in floating point, prior in integers; pixels and seconds that it was trained for."""
 
     name: str
     id: bytes
     transforms: VLAE
     prior: ExactPrior
+    pixels: int
+    seconds: float
 
 
 def entry_of(key: str | bytes) -> Entry:
@@ -112,13 +114,14 @@ def read(path: Path, name: str, sha256: str | None = None) -> Model:
         raise IncompatibleError(f"{path}: damaged weights: SHA-256 {found}, expected {sha256}")
     tensors = safetensors.torch.load(data)
     with safetensors.safe_open(path, "pt") as file:
-        config = Config(**json.loads(file.metadata()["config"]))
+        metadata = {key: json.loads(value) for key, value in file.metadata().items()}
     with torch.device("meta"):
-        model = VLAE(config)
+        model = VLAE(Config(**metadata["config"]))
     floats = {n: t.float() for n, t in tensors.items() if not n.startswith(PRIOR)}
     model.load_state_dict(floats, strict=False, assign=True)
     prior = {n.removeprefix(PRIOR): t for n, t in tensors.items() if n.startswith(PRIOR)}
-    return Model(name, model_id(prior), model.eval().requires_grad_(False), ExactPrior(prior))
+    model.eval().requires_grad_(False)
+    return Model(name, model_id(prior), model, ExactPrior(prior), **metadata["training"])
 
 
 def model_id(prior: Mapping[str, Tensor]) -> bytes:
@@ -131,12 +134,12 @@ def model_id(prior: Mapping[str, Tensor]) -> bytes:
     return digest.digest()[:ID_BYTES]
 
 
-def save(path: Path, model: VLAE, prior: Mapping[str, Tensor]) -> None:
-    """Write a model file: the transforms of `model` in float16, and the integers of the prior."""
+def save(path: Path, model: VLAE, prior: Mapping[str, Tensor], pixels: int = 0, seconds: float = 0) -> None:
+    """Write a model file: the transforms of `model` in float16, the integers of the prior, how long it was trained."""
     import safetensors.torch
 
     transforms = ("analysis_net.", "synthesis_net.", "log_gain.", "log_inverse_gain.")
     tensors = {n: w.half().contiguous() for n, w in model.state_dict().items() if n.startswith(transforms)}
     tensors |= {f"{PRIOR}{name}": values.contiguous() for name, values in prior.items()}
-    metadata = {"config": json.dumps(dataclasses.asdict(model.config))}
-    safetensors.torch.save_file(tensors, path, metadata)
+    metadata = {"config": dataclasses.asdict(model.config), "training": {"pixels": pixels, "seconds": seconds}}
+    safetensors.torch.save_file(tensors, path, {key: json.dumps(value) for key, value in metadata.items()})

@@ -25,7 +25,7 @@ Command = Callable[..., None]
 DEFAULTS, REMEDIES = TrainConfig(), Objective()
 _folder = click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 _checkpoint = click.argument("checkpoint", metavar="CHECKPOINT", type=click.Path(path_type=Path))
-_crops = click.option("--crops", type=click.IntRange(2), default=24, show_default=True, help="Crops to measure on.")
+_crops = click.option("--crops", type=click.IntRange(2), default=96, show_default=True, help="Crops to measure on.")
 _size = click.option(
     "--size", type=click.IntRange(64), default=256, show_default=True, help="Their side, a multiple of 64."
 )

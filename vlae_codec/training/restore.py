@@ -19,7 +19,7 @@ from vlae_codec.training.config import TrainConfig
 
 
 def restored(path: Path) -> Checkpoint:
-    """A run that has not begun, from the weights of a model file.
+    """A run that has not begun, from the weights of a model file; its time and pixels are counted on.
 
     Raises:
         IncompatibleError: the file cannot be read.
@@ -31,7 +31,8 @@ def restored(path: Path) -> Checkpoint:
     weights = float_weights(model.prior.tensors)
     state |= {name: weights[plain] for name in state if (plain := name.replace(".values", "")) in weights}
     unfold_grid(state, model.prior.prior_level)
-    return Checkpoint(config, TrainConfig(), state, {name: w.clone() for name, w in state.items()})
+    average = {name: w.clone() for name, w in state.items()}
+    return Checkpoint(config, TrainConfig(), state, average, pixels=model.pixels, seconds=model.seconds)
 
 
 def float_weights(fixed: Mapping[str, Tensor]) -> dict[str, Tensor]:
