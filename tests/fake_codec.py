@@ -44,7 +44,12 @@ class FakeCodec(ModuleType):
     damage: Callable[[Picture], Picture] = staticmethod(lambda picture: picture)
 
     def encode(
-        self, picture: Picture, quality: float = 50.0, *, progress: Callable[[float], None] = lambda done: None
+        self,
+        picture: Picture,
+        quality: float = 50.0,
+        *,
+        effort: int = 3,
+        progress: Callable[[float], None] = lambda done: None,
     ) -> Encoded:
         height, width, channels = picture.pixels.shape
         lost = 1 + max(0, round((50 - quality) / 10))

@@ -93,7 +93,7 @@ def test_the_json_of_encode_has_these_keys_and_adds_up(vlae: Run) -> None:
     assert list(ledger) == keys.split()
     size = Path("a.vlae").stat().st_size
     assert 8 * size == 8 * record["bytes"] == sum(ledger[key] for key in ("container", "metadata", "alpha", "actual"))
-    assert (record["width"], record["height"], record["bpp"], record["effort"]) == (8, 6, 8 * size / 48, 0)
+    assert (record["width"], record["height"], record["bpp"], record["effort"]) == (8, 6, 8 * size / 48, 3)
     assert record["quality"] == 57.2 and 40 < record["psnr"] < 60 and record["ms_ssim"] is None
 
 
@@ -229,6 +229,26 @@ def test_a_size_is_a_ceiling_for_the_whole_file(target: list[str], vlae: Run) ->
     record = json.loads(out)
     assert 100 < record["bytes"] == Path("a.vlae").stat().st_size <= 140
     assert 0 < record["quality"] < 50
+
+
+@pytest.mark.parametrize("target", [["--size", "140"], ["--psnr", "35"]])
+def test_a_target_is_met_with_a_search_too_in_few_more_passes(
+    target: list[str], codec: FakeCodec, vlae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    efforts: list[int] = []
+    encode = codec.encode
+
+    def noting(*arguments: Any, effort: int, **options: Any) -> Encoded:
+        efforts.append(effort)
+        return encode(*arguments, effort=effort, **options)
+
+    monkeypatch.setattr(codec, "encode", noting)
+    code, out, err = vlae("encode", "--json", "--verify", "-e", "6", *target, "a.png")
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["effort"] == 6
+    assert record["bytes"] <= 140 if "--size" in target else record["psnr"] >= 35
+    assert efforts == sorted(efforts) and efforts.count(3) <= 10 and 1 <= efforts.count(6) <= 3
 
 
 def test_a_psnr_is_a_floor(vlae: Run) -> None:

@@ -18,9 +18,9 @@ from vlae_codec.errors import BatchError, UsageError
 from vlae_codec.program import Program, complain
 
 if TYPE_CHECKING:
-    from vlae_codec.codec import Ledger
     from vlae_codec.files import Job
     from vlae_codec.jobs import Progress, Record
+    from vlae_codec.ledger import Ledger
     from vlae_codec.rate import Target
 
 PROGRESS_DELAY = 0.5  # seconds; a bar for less only flickers
@@ -129,6 +129,15 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
 @_sources
 @_output
 @_quality
+@click.option(
+    *("-e", "--effort"),
+    metavar="E",
+    type=click.IntRange(0, 9),
+    default=3,
+    show_default=True,
+    help="0 to 9: from 4 on the encoder searches for better latents, each level twice as long as the one before, "
+    "for smaller files of the same quality. Decoding takes the same time.",
+)
 @click.option("--bpp", metavar="X", type=float, help="The best quality of at most X bits per pixel.")
 @click.option("--size", metavar="BYTES", type=Size(), help="The best quality of at most so many bytes; 20k, 1.5M.")
 @click.option("--psnr", metavar="DB", type=float, help="The smallest file of at least this PSNR.")

@@ -6,11 +6,10 @@ The only file that sees pixels, latents and bytes together.
     decode   bytes -bitstream-> payloads -bitsback-> ŷ -synthesis-> pixels
 """
 
-import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,37 +17,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlae_codec import bitsback, bitstream, images, models, tiles
+from vlae_codec import bitsback, bitstream, images, models, refine, tiles
 from vlae_codec.bitsback import Costs
 from vlae_codec.bitstream import MAX_PIXELS, QUALITY_MAX, Container, Header, Segment
-from vlae_codec.entropy import FRACTIONS, Distributions, Ints, Stack
+from vlae_codec.entropy import FRACTIONS, Ints, Stack
 from vlae_codec.errors import BitstreamError, CodecError, UsageError
 from vlae_codec.images import Picture
+from vlae_codec.ledger import Ledger, make_ledger
 from vlae_codec.models.exact import SegmentModel
+from vlae_codec.models.floating import floating
+from vlae_codec.refine import BIT_PRICE, DEFAULT_EFFORT, EFFORT_MAX, Choice
+from vlae_codec.timing import Stages, Stopwatch, TimedModel
 
 Floats = NDArray[np.float32]
-Stages = dict[str, float]
 Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What the bits of a file are, in bits.
-
-    container + metadata + alpha + actual is the whole file; theoretical = y + z_gross - bits_back is the negative ELBO
-    at the z that was drawn; overhead = actual - theoretical is what the coder adds. `y_groups` sums to y.
-    """
-
-    container: int
-    metadata: int
-    alpha: int
-    y: float
-    z_gross: float
-    bits_back: float
-    theoretical: float
-    actual: int
-    overhead: float
-    y_groups: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -60,53 +42,12 @@ class Encoded:
     bits_back: bool
 
 
-class Stopwatch:
-    """Adds up seconds by the name of a stage."""
-
-    def __init__(self, stages: Stages | None):
-        self.stages: Stages = stages if stages is not None else {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time what happens inside."""
-        began, inner = time.perf_counter(), sum(self.stages.values())
-        yield
-        nested = sum(self.stages.values()) - inner
-        self.stages[stage] = self.stages.get(stage, 0.0) + time.perf_counter() - began - nested
-
-
-class TimedModel:
-    """A `bitsback.LatentModel` whose time counts as "prior"."""
-
-    def __init__(self, model: SegmentModel, watch: Stopwatch):
-        self.model, self.watch = model, watch
-
-    def prior(self, stride: int) -> Distributions:
-        """p(z)."""
-        with self.watch("prior"):
-            return self.model.prior(stride)
-
-    def posterior(self, first: Ints) -> Distributions:
-        """q(z | ŷ0)."""
-        with self.watch("prior"):
-            return self.model.posterior(first)
-
-    def first_likelihood(self, z: Ints) -> Distributions:
-        """p(ŷ0 | z)."""
-        with self.watch("prior"):
-            return self.model.first_likelihood(z)
-
-    def likelihood(self, known: Sequence[Ints]) -> Distributions:
-        """p(ŷ_t | ŷ_<t)."""
-        with self.watch("prior"):
-            return self.model.likelihood(known)
-
-
-@torch.inference_mode()
+@torch.no_grad()
 def encode(
     picture: Picture,
     quality: float = 50.0,
     *,
+    effort: int = DEFAULT_EFFORT,
     model: str = models.DEFAULT,
     bits_back: bool = True,
     precision: torch.dtype = torch.float32,
@@ -118,26 +59,33 @@ def encode(
     Args:
         picture: pixels (H, W, 3) or (H, W, 1) uint8, with alpha and metadata if it has them.
         quality: 0 (smallest file) to 100, in tenths; log-linear in λ.
+        effort: 0 rounds the latents, 1 to 3 trade bits for error while rounding, 4 to 9 search for better latents.
         model: name of a shipped model.
         bits_back: False codes the best single z instead of a drawn one (larger by a little; for comparison).
         precision: of the analysis; decides the latents, not whether the file can be read.
         stages: receives seconds by stage.
         progress: is called with the fraction done.
     Raises:
-        UsageError: quality out of range. LimitError: sides or metadata beyond what the format holds.
+        UsageError: quality or effort out of range. LimitError: sides or metadata beyond what the format holds.
     """
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality:g}; 0 to 100 is possible")
+    if effort not in range(EFFORT_MAX + 1):
+        raise UsageError(f"effort {effort}; 0 to {EFFORT_MAX} is possible")
     watch, loaded, level = Stopwatch(stages), models.load(model), round(quality * 10)
     with watch("analysis"):
         y = analyse(loaded, picture.pixels, level, precision)
+    choice = Choice(y, BIT_PRICE if effort else 0.0)
+    if effort >= refine.LEAST_EFFORT:
+        with watch("search"):
+            choice = searched(loaded, picture.pixels, y, level, effort, progress)
+        progress = None
     height, width = picture.pixels.shape[:2]
     segments, costs = [], []
     boxes = tiles.segments(height, width)
     for number, box in enumerate(boxes):
         with watch("entropy coding"):
-            part = np.ascontiguousarray(y[:, box.rows, box.columns])
-            segment, cost = encode_segment(loaded, part, level, bits_back, watch)
+            segment, cost = encode_segment(loaded, choice, box, level, bits_back, watch)
         segments.append(segment)
         costs.append(cost)
         report(progress, (number + 1) / len(boxes))
@@ -147,7 +95,7 @@ def encode(
     return Encoded(data, make_ledger(data, costs), all(cost.borrowed for cost in costs))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def decode(
     data: bytes,
     *,
@@ -175,24 +123,49 @@ def decode(
     return Picture(pixels, alpha, container.metadata)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def ledger(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ledger:
     """What the bits of a .vlae file are; decodes its latents, not its pixels."""
     _, costs = decode_latents(bitstream.parse(data, max_pixels), Stopwatch(None), measure=True)
     return make_ledger(data, costs)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     """ŷ of a .vlae file in 64ths of a step, (latent channels, H/16, W/16): the same on every machine."""
     return decode_latents(bitstream.parse(data, max_pixels), Stopwatch(None))[0]
 
 
-def encode_segment(model: models.Model, y: Floats, level: int, borrow: bool, watch: Stopwatch) -> tuple[Segment, Costs]:
-    """Latents y (C, h, w) of one segment, not rounded -> its section of the file, and the ideal bits."""
-    segment_model = SegmentModel(model.prior, (y.shape[1], y.shape[2]), level)
+def searched(
+    model: models.Model, pixels: NDArray[np.uint8], y: Floats, level: int, effort: int, progress: Progress | None
+) -> Choice:
+    """The latents that cost least for what they show, of those that this effort and lower ones find."""
+    problem = refine.Problem(floating(model), pixels, rate_index(level))
+    choices = refine.choices(problem, y, effort, partial(report, progress))
+    return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level))
+
+
+def lagrangian(model: models.Model, pixels: NDArray[np.uint8], choice: Choice, level: int) -> float:
+    """Bits + λ·squared error of what a decoder shows, both over the whole picture."""
+    height, width, channels = pixels.shape
+    header = Header(channels == 1, model.id, level, width, height)
+    shown, bits = np.zeros(choice.y.shape, np.int32), 0.0
+    for box in tiles.segments(height, width):
+        coding = SegmentModel(model.prior, box.size, level)
+        kept = bitsback.quantise(coding.split(choice.part(box)), coding, choice.bit_price)
+        bits += bitsback.encode(Stack(), kept, coding).net
+        shown[:, box.rows, box.columns] = coding.merge(kept.values)
+    error = np.square(synthesise(model, shown, header, torch.float32) - pixels.astype(np.int32)).sum() / channels
+    return bits + float(model.transforms.config.rate_to_lambda(rate_index(level))) * float(error)
+
+
+def encode_segment(
+    model: models.Model, choice: Choice, box: tiles.Box, level: int, borrow: bool, watch: Stopwatch
+) -> tuple[Segment, Costs]:
+    """Latents of one segment -> its section of the file, and the ideal bits."""
+    segment_model = SegmentModel(model.prior, box.size, level)
     timed, stack = TimedModel(segment_model, watch), Stack()
-    kept = bitsback.quantise(segment_model.split(y), timed)
+    kept = bitsback.quantise(segment_model.split(choice.part(box)), timed, choice.bit_price)
     costs = bitsback.encode(stack, kept, timed, borrow)
     return Segment(stack.to_bytes(), latents_crc(segment_model.merge(kept.values)), costs.borrowed), costs
 
@@ -274,18 +247,6 @@ def rate_index(level: int) -> Tensor:
 def autocast(precision: torch.dtype) -> torch.autocast:
     """Compute in this precision; float32 leaves everything as it is."""
     return torch.autocast("cpu", precision, enabled=precision != torch.float32)
-
-
-def make_ledger(data: bytes, costs: Sequence[Costs]) -> Ledger:
-    """The ledger of a file from the ideal bits of its segments."""
-    sizes = bitstream.section_bits(data)
-    groups = tuple(sum(parts) for parts in zip(*(cost.groups for cost in costs), strict=True))
-    z_gross, bits_back = sum(cost.z_gross for cost in costs), sum(cost.bits_back for cost in costs)
-    theoretical = sum(groups) + z_gross - bits_back
-    return Ledger(
-        sizes.container, sizes.metadata, sizes.alpha, sum(groups), z_gross, bits_back, theoretical,
-        sizes.payload, sizes.payload - theoretical, groups,
-    )  # fmt: skip
 
 
 def report(progress: Progress | None, fraction: float) -> None:
