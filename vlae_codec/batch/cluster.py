@@ -1,12 +1,13 @@
 """A batch on a Ray cluster [1]: an actor per core, each with one torch thread and the model loaded once.
 
-The only importer of ray. Files are read and written by the actors: names are URLs, or paths that every node has. An actor
-has one file at a time, so that the cluster holds no queue; when it is lost, with its node for instance, its file goes to
-another. This version of vlae-codec must be installed on every node. Nothing is reported to Ray's makers.
+The only importer of ray. Files are read and written by the actors: names are URLs, or paths that every node has. An
+actor has one file at a time, so that the cluster holds no queue; when it is lost, with its node for instance, its file
+goes to another. This version of vlae-codec must be installed on every node. Nothing is reported to Ray's makers.
 
 [1] P. Moritz et al., 2018, https://arxiv.org/abs/1712.05889
 """
 
+import logging
 import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -20,7 +21,7 @@ from vlae_codec.files import Job, shown
 
 RETRIES = 3  # of a file whose actor was lost
 STARTS = 3  # actors that may be lost before they are ready, for each that is wanted
-START_SECONDS = 300  # for the first actor; where nodes are made on demand that takes minutes
+START_SECONDS = 600  # for the first actor; where nodes are made on demand that takes minutes
 GRACE = 10  # seconds for actors to finish the files in hand when the batch is interrupted
 
 
@@ -70,7 +71,7 @@ def _connected(address: str) -> Any:
     except ImportError as error:
         raise UsageError("--ray needs the package ray: pip install 'vlae-codec[ray]'") from error
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"no Ray cluster at {address} (ray start --head makes one): {error}") from error
     return ray
@@ -85,7 +86,7 @@ class _Crew:
         self.starting: dict[Any, Any] = {}  # by what they will answer
         self.busy: dict[Any, tuple[Any, Attempt]] = {}  # the same
         self.idle: list[Any] = []
-        self.lost_starting = 0
+        self.lost_starting = 0  # since one was ready
 
     def outcomes(self, waiting: "deque[Attempt]") -> Iterator[Outcome]:
         """All of the files, those of lost actors again."""
@@ -141,6 +142,7 @@ class _Crew:
             return
         if found != vlae_codec.__version__:
             raise UsageError(f"a node of the cluster has vlae-codec {found}; {vlae_codec.__version__} wanted, as here")
+        self.lost_starting = 0
         self.idle.append(actor)
 
     def _outcome(self, reference: Any, waiting: "deque[Attempt]") -> Outcome | None:

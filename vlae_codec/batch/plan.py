@@ -5,6 +5,7 @@ so there are no loops, and no file twice. What cannot be listed is part of the p
 """
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from vlae_codec.errors import InputError, UsageError
 from vlae_codec.files import Job, shown
 
 PICTURES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".dib")
-    + (".ppm", ".pgm", ".pbm", ".pnm", ".gif", ".jp2", ".j2k", ".jpf", ".jpx")
+    f".{name}"
+    for name in re.findall(
+        r"\w+", "png jpg jpeg jpe jfif webp avif tif tiff bmp dib ppm pgm pbm pnm gif jp2 j2k jpf jpx"
+    )
 )
 """Suffixes of the formats that `images.read` reads."""
 CODED = ".vlae"
