@@ -39,18 +39,6 @@ def codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCodec
     assert not list(tmp_path.rglob(".vlae-*"))
 
 
-@pytest.fixture
-def vlae(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command here and now: exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(arguments, prog_name="vlae")
-        return int(ended.value.code or 0), *capfd.readouterr()
-
-    return run
-
-
 def names() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
 
