@@ -31,12 +31,22 @@ def copy(job: Job, *, force: bool, progress: Any, **_options: Any) -> tuple[dict
         _die_once(Path(text.removeprefix("die once ")))
     if text == "slow":
         time.sleep(0.2)
+    if text.startswith("meet"):
+        _meet(Path(text.removeprefix("meet ")))
     if text == "stuck":  # with its temporary file on the disk
         Path(f"pid-{os.getpid()}").touch()
         os.fsync = lambda _file: time.sleep(600)
     files.write_atomic(job.target, text.encode() * 2, force)
     record = {"input": job.source, "output": job.target, "width": 1, "height": 1, "pid": os.getpid()}
     return record | {"threads": os.environ.get("OMP_NUM_THREADS")}, None
+
+
+def _meet(folder: Path) -> None:
+    """Wait for another process that does the same."""
+    (folder / f"pid-{os.getpid()}").touch()
+    end = time.monotonic() + 120
+    while len(list(folder.glob("pid-*"))) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def _die_once(flag: Path) -> None:

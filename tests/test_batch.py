@@ -140,7 +140,7 @@ def test_whether_case_counts_is_tried_out_and_taken_for_granted_where_it_cannot_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert not collisions._ignores_case("not/there/yet.vlae")
-    monkeypatch.setattr(Path, "touch", lambda *_, **__: os.mkdir("/proc/none"))
+    monkeypatch.setattr(Path, "touch", lambda *_, **__: Path("/proc/none").mkdir())
     assert collisions._ignores_case("x.vlae")
 
 
@@ -199,7 +199,23 @@ def test_a_dry_run_tells_and_does_nothing(vlae: Run) -> None:
     assert records(out)["d/s/b.png"] == {"input": "d/s/b.png", "output": "out/s/b.vlae", "dry_run": True}
 
 
-def start(*arguments: str) -> "subprocess.Popen[bytes]":
+@pytest.fixture
+def start() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Starts the command in a terminal of its own; it does not outlive the test."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield lambda *arguments: started.append(_start(*arguments)) or started[-1]
+    for process in started:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def outputs() -> dict[str, tuple[str, int]]:
+    """Text and inode by name."""
+    return {str(path): (path.read_text(), path.stat().st_ino) for path in Path("out").glob("*.vlae")}
+
+
+def _start(*arguments: str) -> "subprocess.Popen[bytes]":
     paths = [str(Path(module.__file__ or "").parents[up]) for module, up in ((vlae_codec, 1), (batch_tasks, 0))]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", PROGRAM, *arguments]
@@ -225,7 +241,9 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux only")
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the first process", "the whole terminal"])
-def test_an_interrupt_ends_all_processes_and_leaves_no_partial_file(kill: Callable[[int, int], None]) -> None:
+def test_an_interrupt_ends_all_processes_and_leaves_no_partial_file(
+    kill: Callable[[int, int], None], start: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
     make(in__a="stuck", in__b="stuck", in__c="1")
     process = start("--jobs", "2")
     wait_for(lambda: len(list(Path("out").glob(".vlae-*"))) == 2)
@@ -238,20 +256,19 @@ def test_an_interrupt_ends_all_processes_and_leaves_no_partial_file(kill: Callab
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux only")
-def test_a_killed_batch_goes_on_where_it_stopped() -> None:
+def test_a_killed_batch_goes_on_where_it_stopped(start: Callable[..., "subprocess.Popen[bytes]"]) -> None:
     make(**{f"in__{number:02}": "slow" for number in range(16)})
     process = start("--jobs", "2")
-    wait_for(lambda: len(found("out")) >= 3)
+    wait_for(lambda: len(outputs()) >= 3)
     process.kill()
-    before = {path: (path.read_text(), path.stat().st_ino) for path in Path("out").glob("*.vlae")}
+    before = outputs()
     assert 3 <= len(before) < 16 and {text for text, _ in before.values()} == {"slowslow"}
     resumed = start("--jobs", "2", "--existing", "skip")
     out, err = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, err
-    after = {path: (path.read_text(), path.stat().st_ino) for path in Path("out").glob("*.vlae")}
-    assert len(after) == 16 and before.items() <= after.items()
+    assert len(outputs()) == 16 and before.items() <= outputs().items()
     skipped = {record["output"] for record in records(out.decode()).values() if "skipped" in record}
-    assert {str(path) for path in before} <= skipped and len(skipped) <= len(before) + 2
+    assert set(before) <= skipped and len(skipped) <= len(before) + 2
     process.communicate(timeout=60)  # its processes have ended, too
 
 
@@ -285,7 +302,7 @@ def test_after_a_failed_write_a_url_has_what_it_had(monkeypatch: pytest.MonkeyPa
         raise OSError("the line is dead")
 
     monkeypatch.setattr(MemoryFile, "write", fail)
-    with pytest.raises(OutputError, match="memory://kept/a.vlae: the line is dead"):
+    with pytest.raises(OutputError, match=r"memory://kept/a\.vlae: the line is dead"):
         files.write_atomic("memory://kept/a.vlae", b"new", force=True)
     assert store.cat("/kept/a.vlae") == b"old"
 

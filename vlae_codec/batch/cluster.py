@@ -9,6 +9,8 @@ goes to another. This version of vlae-codec must be installed on every node. Not
 
 import logging
 import os
+import re
+import socket
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +24,7 @@ from vlae_codec.files import Job, shown
 RETRIES = 3  # of a file whose actor was lost
 STARTS = 3  # actors that may be lost before they are ready, for each that is wanted
 START_SECONDS = 600  # for the first actor; where nodes are made on demand that takes minutes
+CONNECT_SECONDS = 10
 GRACE = 10  # seconds for actors to finish the files in hand when the batch is interrupted
 
 
@@ -66,6 +69,7 @@ def outcomes(order: Order, jobs: Sequence[Job], address: str, most: int | None) 
 
 def _connected(address: str) -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    _check_listening(address)
     try:
         import ray
     except ImportError as error:
@@ -75,6 +79,20 @@ def _connected(address: str) -> Any:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"no Ray cluster at {address} (ray start --head makes one): {error}") from error
     return ray
+
+
+def _check_listening(address: str) -> None:
+    """Ray itself would try for ten minutes."""
+    match = _HOST_AND_PORT.fullmatch(address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match["host"].strip("[]"), int(match["port"])), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster at {address} (ray start --head makes one): {error}") from error
+
+
+_HOST_AND_PORT = re.compile(r"(ray://)?(?P<host>.+):(?P<port>\d+)")
 
 
 class _Crew:
