@@ -12,6 +12,8 @@ ONLY_IMPORTER = {
     "PIL": {"images.py", "orientation.py"},
     "constriction": {"entropy.py"},
     "safetensors": {"models/__init__.py"},
+    "fsspec": {"urls.py"},
+    "ray": {"batch/cluster.py"},
 }
 ALLOWED = {
     "errors.py": set(),
@@ -28,7 +30,15 @@ ALLOWED = {
     "timing.py": {"entropy", "models"},
     "refine.py": {"models", "tiles"},
     "images.py": {"errors", "orientation", "bitstream"},
-    "files.py": {"errors"},
+    "urls.py": {"errors"},
+    "collisions.py": {"errors", "urls"},
+    "files.py": {"collisions", "errors", "urls"},
+    "batch/order.py": {"errors", "files", "jobs", "program", "report"},
+    "batch/plan.py": {"batch", "collisions", "errors", "files", "urls"},
+    "batch/local.py": {"batch", "errors", "files"},
+    "batch/cluster.py": {"batch", "errors", "files"},
+    "batch/__init__.py": {"batch", "errors", "files"},
+    "console.py": {"batch", "errors", "files", "jobs", "program"},
     "metrics.py": {"errors"},
     "codec.py": {
         *("bitsback", "bitstream", "entropy", "errors", "images", "ledger", "models", "refine", "tiles", "timing")

@@ -66,8 +66,8 @@ def encode(
     return record, encoded.ledger
 
 
-def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> Record:
-    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone."""
+def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> tuple[Record, None]:
+    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone; there is no ledger."""
     from vlae_codec import images
 
     suffix = ".png" if job.target == STREAM else Path(job.target).suffix
@@ -86,7 +86,8 @@ def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> Rec
         image_file = images.write(picture, suffix)
     files.write_atomic(job.target, image_file, force)
     height, width = picture.pixels.shape[:2]
-    return {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
+    record = {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
+    return record, None
 
 
 def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledger | None]":
