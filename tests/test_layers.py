@@ -26,6 +26,8 @@ ALLOWED = {
     "images.py": {"errors", "orientation", "bitstream"},
     "files.py": {"errors"},
     "metrics.py": {"errors"},
+    "compare/result.py": set(),
+    "compare/page/__init__.py": {"compare", "files", "images"},
     "codec.py": {"bitsback", "bitstream", "entropy", "errors", "images", "models", "tiles"},
 }
 SOURCES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))

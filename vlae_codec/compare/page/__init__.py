@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 def write(comparisons: Sequence[Comparison], path: Path) -> None:
     """One HTML file; what `path` held is replaced.
 
-    It takes about as many bytes as all pictures in lossless WebP, times 4/3 (base64), and about 0.5 s per megapixel
+    It takes about as many bytes as all pictures in lossless WebP, times 4/3 (base64), and about 1 s per megapixel
     and codec.
 
     Raises:

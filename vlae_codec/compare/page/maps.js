@@ -71,8 +71,7 @@ function drawBits(canvas, picture, map) {
     const row = Math.floor(y / map.position) * map.columns;
     for (let x = 0; x < picture.width; x++, i += 4) {
       const colour = colours[row + Math.floor(x / map.position)];
-      const [r, g, b] = [picture.data[i], picture.data[i + 1], picture.data[i + 2]];
-      const light = 0.5 + (0.299 * r + 0.587 * g + 0.114 * b) / 510;
+      const light = 0.5 + (0.299 * picture.data[i] + 0.587 * picture.data[i + 1] + 0.114 * picture.data[i + 2]) / 510;
       for (let channel = 0; channel < 3; channel++) result.data[i + channel] = colour[channel] * light;
       result.data[i + 3] = 255;
     }

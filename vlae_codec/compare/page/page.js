@@ -128,10 +128,9 @@ function drawBitsOf(layer, own) {
 function drawPosition() {
   check("zoom", stage.zoom);
   slider.handle = stage.pannable; // then only the divider's grip moves it, and the rest pans
-  const percent = number(100 * stage.magnification);
-  const note = `1 pixel of the picture is ${number(stage.magnification, 2)} of the screen (devicePixelRatio ${number(devicePixelRatio, 2)})`;
-  byId("position").textContent = stage.zoom === "fit" ? `Fit, ${percent} %` : `${percent} %`;
-  byId("position").title = note;
+  const percent = `${number(100 * stage.magnification)} %`;
+  const ratio = `devicePixelRatio ${number(devicePixelRatio, 2)}`;
+  byId("position").textContent = `${stage.zoom === "fit" ? "Fit, " : ""}${percent} of the screen’s pixels, ${ratio}`;
 }
 
 function drawSliderValue() {
@@ -191,7 +190,7 @@ function setGain(gain) {
 
 function setZoom(zoom, point) {
   stage.setZoom(zoom, point);
-  say(`zoom ${byId("position").textContent}`);
+  say(byId("position").textContent);
 }
 
 function setSlider(share) {

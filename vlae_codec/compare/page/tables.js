@@ -48,15 +48,15 @@ function fillChooser(table, record, state, picked) {
   table.replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
-/** What is measured: title, key of a contender, digits, and which end is best (0: neither). */
+/** What is measured: title, key of a contender, digits, which end is best (0: neither), how it differs from vlae's. */
 const MEASURES = [
-  ["bytes", "bytes", 0, 0],
-  ["bits per pixel", "bpp", 4, 0],
-  ["PSNR", "psnr", 2, 1],
-  ["MS-SSIM", "ms_ssim", 4, 1],
-  ["SSIMULACRA 2", "ssimulacra2", 2, 1],
-  ["encode, s", "encode_seconds", 3, -1],
-  ["decode, s", "decode_seconds", 3, -1],
+  ["bytes", "bytes", 0, 0, (own, base) => `${signed(100 * (own / base - 1), 1)} %`],
+  ["bits per pixel", "bpp", 4, 0, null],
+  ["PSNR", "psnr", 2, 1, (own, base) => signed(own - base, 2)],
+  ["MS-SSIM", "ms_ssim", 4, 1, (own, base) => signed(own - base, 4)],
+  ["SSIMULACRA 2", "ssimulacra2", 2, 1, (own, base) => signed(own - base, 2)],
+  ["encode, s", "encode_seconds", 3, -1, null],
+  ["decode, s", "decode_seconds", 3, -1, null],
 ];
 
 function value(contender, key) {
@@ -76,7 +76,7 @@ function fillFigures(table, record) {
 }
 
 /** One cell: the value, marked if it is the best of its column, and how far it is from vlae's. */
-function figure(record, contender, [, key, digits, best]) {
+function figure(record, contender, [, key, digits, best, difference]) {
   const own = value(contender, key);
   if (own === null) return element("td", { class: "figure", title: "the picture is too small for this measure" }, "–");
   const cell = element("td", { class: "figure" }, own === Infinity ? "∞" : number(own, digits));
@@ -86,8 +86,8 @@ function figure(record, contender, [, key, digits, best]) {
     cell.append(element("span", { class: "hidden" }, " (best)"));
   }
   const base = value(record.contenders[0], key);
-  if (contender !== record.contenders[0] && Number.isFinite(own - base)) {
-    cell.append(element("small", {}, signed(own - base, digits)));
+  if (difference && contender !== record.contenders[0] && Number.isFinite(base) && Number.isFinite(own)) {
+    cell.append(element("small", {}, difference(own, base)));
   }
   return cell;
 }
