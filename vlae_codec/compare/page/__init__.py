@@ -91,7 +91,11 @@ def _json_block(name: str, value: Any) -> str:
 
 
 def _thumbnail(comparison: Comparison) -> dict[str, Any]:
-    return {"name": shown(comparison.name), "thumbnail": _data_url(_reduced(comparison.original))}
+    return {
+        "name": shown(comparison.name),
+        "bpp": comparison.contenders[0].bpp,
+        "thumbnail": _data_url(_reduced(comparison.original)),
+    }
 
 
 def _record(comparison: Comparison) -> dict[str, Any]:

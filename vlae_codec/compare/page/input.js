@@ -97,9 +97,10 @@ function nextTheme() {
 }
 
 function fillThumbnails() {
-  const items = PICTURES.map(({ name, thumbnail }, i) => {
+  const items = PICTURES.map(({ name, bpp, thumbnail }, i) => {
     const image = element("img", { alt: "", src: thumbnail });
-    const button = element("button", { type: "button", value: i, title: name }, image, element("span", {}, name));
+    const rate = element("small", {}, `${number(bpp, 2)} bpp`);
+    const button = element("button", { type: "button", value: i, title: name }, image, element("span", {}, name), rate);
     button.addEventListener("click", () => open(i));
     return element("li", {}, button);
   });

@@ -1,4 +1,3 @@
-"use strict";
 /* Pictures made of pictures: the error, and where the bits go. Pixels in, pixels out; knows nothing of the page. */
 
 const HEAT = [[12, 8, 38], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]];

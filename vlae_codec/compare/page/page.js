@@ -16,6 +16,7 @@ let record;
 let pixels = new Map();
 let bitsMap;
 
+const addresses = new WeakMap();
 const slider = byId("slider");
 const whole = byId("whole");
 const stage = new Stage(byId("stage"), () => drawPosition());
@@ -52,7 +53,7 @@ function draw() {
   fillChooser(byId("chooser"), record, state, pick);
   drawLayer(byId("left"), left);
   drawLayer(byId("right"), right);
-  for (const [i, side] of [left, right].entries()) whole.querySelectorAll("img")[i].src = side.image;
+  for (const [i, side] of [left, right].entries()) put(whole.querySelectorAll("img")[i], side);
   check("view", state.view);
   check("gain", state.gain);
   byId("gains").hidden = state.view !== "error";
@@ -72,9 +73,16 @@ function described(side) {
 
 function drawLayer(layer, side) {
   const image = layer.querySelector("img");
-  image.src = side.image;
+  put(image, side);
   image.alt = described(side);
   layer.querySelector(".badge").textContent = described(side);
+}
+
+/** Give an <img> its picture, unless it has it: setting the same address again would decode it again. */
+function put(image, side) {
+  if (addresses.get(image) === side.image) return;
+  addresses.set(image, side.image);
+  image.src = side.image;
 }
 
 /** One picture over both sides: in flicker view, and in any while Space is held. */
@@ -129,7 +137,7 @@ function drawPosition() {
   check("zoom", stage.zoom);
   slider.handle = stage.pannable; // then only the divider's grip moves it, and the rest pans
   const percent = `${number(100 * stage.magnification)} %`;
-  const ratio = `devicePixelRatio ${number(devicePixelRatio, 2)}`;
+  const ratio = `devicePixelRatio ${Math.round(100 * devicePixelRatio) / 100}`;
   byId("position").textContent = `${stage.zoom === "fit" ? "Fit, " : ""}${percent} of the screen’s pixels, ${ratio}`;
 }
 
