@@ -184,6 +184,27 @@ def test_both_sides_stay_in_step_under_zoom_and_pan(tab: Any) -> None:
     assert share(tab) > 55, "the grip moves the divider at any zoom"
 
 
+def test_a_finger_moves_the_divider_and_pans_what_is_zoomed(visit: Callable[..., Any]) -> None:
+    tab = visit(has_touch=True)
+    tab.keyboard.press("p")
+    touch = tab.context.new_cdp_session(tab)
+
+    def swipe(start: tuple[float, float], dx: float) -> None:
+        for kind, step in (("touchStart", 0), ("touchMove", dx / 2), ("touchMove", dx), ("touchEnd", None)):
+            points = [] if step is None else [{"x": start[0] + step, "y": start[1]}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    x, y = middle(tab)
+    swipe((x - 100, y), 300)
+    expect(tab.locator("#slider")).to_have_attribute(
+        "aria-valuenow", str(round(50 + 100 * 200 / box(tab, "#stage")["width"]))
+    )
+    tab.keyboard.press("2")
+    before = box(tab, "#left img")["x"]
+    swipe((x - 200, y), 80)
+    assert box(tab, "#right img")["x"] == before + 80
+
+
 def test_panning_ends_where_the_picture_ends(tab: Any) -> None:
     tab.keyboard.press("p")
     tab.keyboard.press("2")

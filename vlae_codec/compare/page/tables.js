@@ -9,7 +9,8 @@ function element(tag, attributes = {}, ...children) {
 }
 
 function number(value, digits = 0) {
-  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const text = value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return text.replace("-", "−");
 }
 
 function signed(value, digits) {
@@ -42,9 +43,9 @@ function fillChooser(table, record, state, picked) {
     return element("tr", {}, radio("left", i, side.name), radio("right", i, side.name), name,
       ...figures.map((text) => element("td", { class: "figure" }, text)));
   });
-  const titles = [["L", "left"], ["R", "right"], ["", "picture"], ["bytes", ""], ["PSNR", ""]];
-  const head = titles.map(([text, label]) =>
-    element("th", label ? { scope: "col", "aria-label": label } : { scope: "col", class: "figure" }, text));
+  const titles = [["L", { "aria-label": "left" }], ["R", { "aria-label": "right" }], ["picture", {}],
+    ["bytes", { class: "figure" }], ["PSNR", { class: "figure" }]];
+  const head = titles.map(([text, attributes]) => element("th", { scope: "col", ...attributes }, text));
   table.replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
