@@ -119,7 +119,7 @@ def _record(comparison: Comparison) -> dict[str, Any]:
 def _contender(contender: Contender) -> dict[str, Any]:
     return {
         "name": shown(contender.name),
-        "library": shown(f"{contender.library} {contender.version}".strip()),
+        "library": shown(f"{contender.library} ({contender.version})"),
         "settings": shown(contender.settings),
         "quality": contender.quality,
         "bytes": len(contender.data),
@@ -152,7 +152,7 @@ def _reduced(pixels: Pixels) -> Pixels:
     squares = pixels[: rows * step, : columns * step]
     if squares.shape[:2] != (rows * step, columns * step):  # narrower than one square
         return pixels[::step, ::step]
-    means = squares.reshape(rows, step, columns, step, channels).mean(axis=(1, 3))
+    means: NDArray[np.float64] = squares.reshape(rows, step, columns, step, channels).mean(axis=(1, 3))
     return np.rint(means).astype(np.uint8)
 
 
