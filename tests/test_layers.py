@@ -43,6 +43,8 @@ ALLOWED = {
     "codec.py": {
         *("bitsback", "bitstream", "entropy", "errors", "images", "ledger", "models", "refine", "tiles", "timing")
     },
+    "compare/result.py": set(),
+    "compare/page/__init__.py": {"compare", "files", "images"},
 }
 SOURCES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 
