@@ -26,6 +26,8 @@ ALLOWED = {
     "images.py": {"errors", "orientation", "bitstream"},
     "files.py": {"errors"},
     "metrics.py": {"errors"},
+    "ssimulacra2.py": set(),
+    "compare/result.py": set(),
     "codec.py": {"bitsback", "bitstream", "entropy", "errors", "images", "models", "tiles"},
 }
 SOURCES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
