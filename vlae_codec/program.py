@@ -12,7 +12,9 @@ import click
 
 from vlae_codec.errors import CodecError, LimitError
 
-ELSEWHERE = dict.fromkeys(("train", "export", "diagnose"), "vlae_codec.training.commands")
+ELSEWHERE = {"compare": "vlae_codec.compare.command"} | dict.fromkeys(
+    ("train", "export", "diagnose"), "vlae_codec.training.commands"
+)
 """Commands that have modules of their own, imported when they are asked for."""
 INTERRUPTED = 130  # as shells count it: 128 + SIGINT
 
