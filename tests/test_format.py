@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from vlae_codec import bitsback, bitstream, codec, entropy, models
+from vlae_codec import bitsback, bitstream, codec, entropy, models, segments
 from vlae_codec.bitsback import PLAIN_STRIDE
 from vlae_codec.bitstream import Container, Header
 from vlae_codec.entropy import FRACTIONS, LEVELS, MEAN_STEPS, SYMBOL_MAX, Distributions, Ints, Kind, Stack
@@ -110,7 +110,7 @@ def test_wild_latents_are_decoded_alike(arrays: Arrays, borrowed: bool) -> None:
     y = wild.clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.float32)
     model, level = models.load(), 700
     assert_wild(SegmentModel(model.prior, (5, 6), level), y)
-    segment, _ = codec.encode_segment(model, y, level, borrowed, codec.Stopwatch(None))
+    segment, _ = segments.encode(y, model, level, borrowed, segments.Stopwatch(None))
     assert segment.bits_back == borrowed
     header = Header(False, model.id, level, 6 * 16, 5 * 16)
     assert_decodes_alike(bitstream.pack(Container(header, {}, None, (segment,))), arrays)

@@ -1,33 +1,29 @@
 """Pixels to bytes and bytes to pixels: the straight line through the codec.
 
-The only file that sees pixels, latents and bytes together.
+The only file that sees pixels, latents and bytes together. Pictures of any size are worked on in tiles, so that memory
+does not grow with the activations of the networks.
 
     encode   pixels -analysis-> y -round-> ŷ -bitsback-> payloads -bitstream-> bytes
     decode   bytes -bitstream-> payloads -bitsback-> ŷ -synthesis-> pixels
 """
 
-import time
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
-from vlae_codec import bitsback, bitstream, images, models, tiles
+from vlae_codec import bitstream, images, models, segments, tiles, transforms
 from vlae_codec.bitsback import Costs
-from vlae_codec.bitstream import MAX_PIXELS, QUALITY_MAX, Container, Header, Segment
-from vlae_codec.entropy import FRACTIONS, Distributions, Ints, Stack
-from vlae_codec.errors import BitstreamError, CodecError, UsageError
+from vlae_codec.bitstream import MAX_PIXELS, Container, Header, Segment
+from vlae_codec.entropy import Ints
+from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
-from vlae_codec.models.exact import SegmentModel
+from vlae_codec.segments import Reader, Run, Stages, Stopwatch
+from vlae_codec.tiles import Box
 
-Floats = NDArray[np.float32]
-Stages = dict[str, float]
 Progress = Callable[[float], None]
 
 
@@ -60,48 +56,6 @@ class Encoded:
     bits_back: bool
 
 
-class Stopwatch:
-    """Adds up seconds by the name of a stage."""
-
-    def __init__(self, stages: Stages | None):
-        self.stages: Stages = stages if stages is not None else {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time what happens inside."""
-        began, inner = time.perf_counter(), sum(self.stages.values())
-        yield
-        nested = sum(self.stages.values()) - inner
-        self.stages[stage] = self.stages.get(stage, 0.0) + time.perf_counter() - began - nested
-
-
-class TimedModel:
-    """A `bitsback.LatentModel` whose time counts as "prior"."""
-
-    def __init__(self, model: SegmentModel, watch: Stopwatch):
-        self.model, self.watch = model, watch
-
-    def prior(self, stride: int) -> Distributions:
-        """p(z)."""
-        with self.watch("prior"):
-            return self.model.prior(stride)
-
-    def posterior(self, first: Ints) -> Distributions:
-        """q(z | ŷ0)."""
-        with self.watch("prior"):
-            return self.model.posterior(first)
-
-    def first_likelihood(self, z: Ints) -> Distributions:
-        """p(ŷ0 | z)."""
-        with self.watch("prior"):
-            return self.model.first_likelihood(z)
-
-    def likelihood(self, known: Sequence[Ints]) -> Distributions:
-        """p(ŷ_t | ŷ_<t)."""
-        with self.watch("prior"):
-            return self.model.likelihood(known)
-
-
 @torch.inference_mode()
 def encode(
     picture: Picture,
@@ -109,6 +63,7 @@ def encode(
     *,
     model: str = models.DEFAULT,
     bits_back: bool = True,
+    jobs: int = 1,
     precision: torch.dtype = torch.float32,
     stages: Stages | None = None,
     progress: Progress | None = None,
@@ -120,8 +75,9 @@ def encode(
         quality: 0 (smallest file) to 100, in tenths; log-linear in λ.
         model: name of a shipped model.
         bits_back: False codes the best single z instead of a drawn one (larger by a little; for comparison).
+        jobs: threads that code segments of 1024x1024 pixels side by side; the bytes are the same for any number.
         precision: of the analysis; decides the latents, not whether the file can be read.
-        stages: receives seconds by stage.
+        stages: receives seconds by stage, those of all threads added.
         progress: is called with the fraction done.
     Raises:
         UsageError: quality out of range. LimitError: sides or metadata beyond what the format holds.
@@ -129,21 +85,24 @@ def encode(
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality:g}; 0 to 100 is possible")
     watch, loaded, level = Stopwatch(stages), models.load(model), round(quality * 10)
-    with watch("analysis"):
-        y = analyse(loaded, picture.pixels, level, precision)
+    code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, watch=watch)
     height, width = picture.pixels.shape[:2]
-    segments, costs = [], []
-    boxes = tiles.segments(height, width)
-    for number, box in enumerate(boxes):
-        with watch("entropy coding"):
-            part = np.ascontiguousarray(y[:, box.rows, box.columns])
-            segment, cost = encode_segment(loaded, part, level, bits_back, watch)
-        segments.append(segment)
-        costs.append(cost)
-        report(progress, (number + 1) / len(boxes))
+    boxes, coded = tiles.segments(height, width), dict[Box, tuple[Segment, Costs]]()
+    with segments.workers(jobs) as run:
+        for tile in tiles.whole(height, width).parts(tiles.TILE):
+            seen = tile.grown(loaded.transforms.config.analysis_halo, tiles.latent_size(height, width))
+            with watch("analysis"):
+                pixels = picture.pixels[seen.pixels.rows, seen.pixels.columns]
+                y = transforms.analyse(loaded, pixels, level, precision)
+            inside = tile.parts(tiles.SIDE)
+            parts = [y[:, box.rows, box.columns] for box in (box.within(seen) for box in inside)]
+            for box, segment in zip(inside, run(code, parts), strict=True):
+                coded[box] = segment
+                report(progress, len(coded) / len(boxes))
+    payloads, costs = zip(*(coded[box] for box in boxes), strict=True)
     header = Header(picture.pixels.shape[2] == 1, loaded.id, level, width, height)
     alpha = None if picture.alpha is None else images.pack_alpha(picture.alpha)
-    data = bitstream.pack(Container(header, picture.metadata, alpha, tuple(segments)))
+    data = bitstream.pack(Container(header, picture.metadata, alpha, payloads))
     return Encoded(data, make_ledger(data, costs), all(cost.borrowed for cost in costs))
 
 
@@ -151,6 +110,8 @@ def encode(
 def decode(
     data: bytes,
     *,
+    region: tuple[int, int, int, int] | None = None,
+    jobs: int = 1,
     max_pixels: int = MAX_PIXELS,
     precision: torch.dtype = torch.float32,
     stages: Stages | None = None,
@@ -159,121 +120,58 @@ def decode(
     """The picture in the bytes of a .vlae file: `encode` read upwards.
 
     Args:
+        region: x, y, width and height in pixels of the part that is wanted; no more is decoded than it needs.
+        jobs: threads that decode segments side by side.
         max_pixels: larger pictures are refused before anything is allocated.
         precision: of the synthesis; changes pixels by rounding, never the latents.
     Raises:
         BitstreamError: damaged. IncompatibleError: newer format or other model. LimitError: too large.
+        UsageError: the region does not lie in the picture.
     """
-    watch = Stopwatch(stages)
     container = bitstream.parse(data, max_pixels)
-    header = container.header
-    loaded = models.load(header.model)
-    y, _ = decode_latents(container, watch, progress=progress)
-    with watch("synthesis"):
-        pixels = synthesise(loaded, y, header, precision)
-    alpha = None if container.alpha is None else images.unpack_alpha(container.alpha, header.width, header.height)
-    return Picture(pixels, alpha, container.metadata)
+    width, height = container.header.width, container.header.height
+    wanted = tiles.region(region or (0, 0, width, height), height, width)
+    with segments.workers(jobs) as run:
+        pixels = decode_region(container, wanted, run, precision, Stopwatch(stages), progress)
+    if container.alpha is None:
+        return Picture(pixels, None, container.metadata)
+    alpha = images.unpack_alpha(container.alpha, width, height)[wanted.rows, wanted.columns]
+    return Picture(pixels, np.ascontiguousarray(alpha), container.metadata)
+
+
+def decode_region(
+    container: Container, wanted: Box, run: Run, precision: torch.dtype, watch: Stopwatch, progress: Progress | None
+) -> NDArray[np.uint8]:
+    """The pixels (height, width, 1 or 3) of a rectangle of pixels."""
+    reader, header = Reader(container, run, watch), container.header
+    halo, size = reader.model.transforms.config.synthesis_halo, tiles.latent_size(header.height, header.width)
+    pixels = np.empty((*wanted.size, 1 if header.gray else 3), np.uint8)
+    parts = wanted.latents.parts(tiles.TILE)
+    for number, tile in enumerate(parts):
+        seen = tile.grown(halo, size)
+        y = reader(seen)
+        with watch("synthesis"):
+            found = transforms.synthesise(reader.model, y, header, precision)
+        kept = tile.pixels.common(wanted)
+        source, target = kept.within(seen.pixels), kept.within(wanted)
+        pixels[target.rows, target.columns] = found[source.rows, source.columns]
+        report(progress, (number + 1) / len(parts))
+    return pixels
 
 
 @torch.inference_mode()
 def ledger(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ledger:
     """What the bits of a .vlae file are; decodes its latents, not its pixels."""
-    _, costs = decode_latents(bitstream.parse(data, max_pixels), Stopwatch(None), measure=True)
-    return make_ledger(data, costs)
+    reader = Reader(bitstream.parse(data, max_pixels), map, Stopwatch(None))
+    return make_ledger(data, [reader.costs(number) for number in range(len(reader.boxes))])
 
 
 @torch.inference_mode()
 def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     """ŷ of a .vlae file in 64ths of a step, (latent channels, H/16, W/16): the same on every machine."""
-    return decode_latents(bitstream.parse(data, max_pixels), Stopwatch(None))[0]
-
-
-def encode_segment(model: models.Model, y: Floats, level: int, borrow: bool, watch: Stopwatch) -> tuple[Segment, Costs]:
-    """Latents y (C, h, w) of one segment, not rounded -> its section of the file, and the ideal bits."""
-    segment_model = SegmentModel(model.prior, (y.shape[1], y.shape[2]), level)
-    timed, stack = TimedModel(segment_model, watch), Stack()
-    kept = bitsback.quantise(segment_model.split(y), timed)
-    costs = bitsback.encode(stack, kept, timed, borrow)
-    return Segment(stack.to_bytes(), latents_crc(segment_model.merge(kept.values)), costs.borrowed), costs
-
-
-def decode_segment(
-    model: models.Model, segment: Segment, box: tiles.Box, level: int, measure: bool, watch: Stopwatch
-) -> tuple[Ints, Costs | None]:
-    """ŷ (C, h, w) of one section in 64ths, and with `measure` the ideal bits: `encode_segment` read upwards.
-
-    Raises:
-        BitstreamError: the latents are not those that were encoded.
-    """
-    segment_model = SegmentModel(model.prior, box.size, level)
-    stack = Stack(segment.payload)
-    kept, costs = bitsback.decode(stack, TimedModel(segment_model, watch), segment.bits_back, measure)
-    y = segment_model.merge(kept.values)
-    if stack.bits or latents_crc(y) != segment.latents_crc:
-        raise BitstreamError(
-            f"decoded latents have checksum {latents_crc(y):08x}, {stack.bits} bits left; the file says "
-            f"{segment.latents_crc:08x}, 0 bits: the file is damaged, or this machine's arithmetic is"
-        )
-    return y, costs
-
-
-def decode_latents(
-    container: Container, watch: Stopwatch, measure: bool = False, progress: Progress | None = None
-) -> tuple[Ints, list[Costs]]:
-    """ŷ (C, H/16, W/16) of a whole file in 64ths, and with `measure` the ideal bits of each segment."""
-    header = container.header
-    model = models.load(header.model)
-    y = np.zeros((model.prior.latent, *tiles.latent_size(header.height, header.width)), np.int32)
-    costs = []
-    boxes = tiles.segments(header.height, header.width)
-    for number, (box, segment) in enumerate(zip(boxes, container.segments, strict=True)):
-        with watch("entropy coding"):
-            part, cost = decode_segment(model, segment, box, header.quality, measure, watch)
-        y[:, box.rows, box.columns] = part
-        costs += [cost] if cost else []
-        report(progress, (number + 1) / len(boxes))
-    return y, costs
-
-
-def latents_crc(y: Ints) -> int:
-    """CRC-32 of latents (C, h, w) in 64ths, as little-endian 32-bit integers."""
-    return zlib.crc32(y.astype("<i4").tobytes())
-
-
-def analyse(model: models.Model, pixels: NDArray[np.uint8], level: int, precision: torch.dtype) -> Floats:
-    """Pixels (H, W, 1 or 3) -> y (C, H/16, W/16) in steps, not rounded."""
-    height, width = pixels.shape[:2]
-    x = torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255 - 0.5
-    pad = (0, -width % tiles.LATENT, 0, -height % tiles.LATENT)
-    x = F.pad(x.expand(-1, 3, -1, -1), pad, mode="replicate").contiguous(memory_format=torch.channels_last)
-    with autocast(precision):
-        y: Tensor = model.transforms.analysis(x, rate_index(level))
-    if not torch.isfinite(y).all():
-        raise CodecError("the analysis network gave numbers that are not finite")
-    steps: Floats = y[0].numpy()
-    return steps
-
-
-def synthesise(model: models.Model, y: Ints, header: Header, precision: torch.dtype) -> NDArray[np.uint8]:
-    """ŷ (C, H/16, W/16) in 64ths -> pixels (H, W, 1 or 3)."""
-    latents = (torch.from_numpy(y)[None].float() / FRACTIONS).contiguous(memory_format=torch.channels_last)
-    with autocast(precision):
-        x = model.transforms.synthesis(latents, rate_index(header.quality))
-    x = x[0, :, : header.height, : header.width]
-    if header.gray:
-        x = x.mean(0, keepdim=True)
-    pixels: NDArray[np.uint8] = ((x + 0.5) * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
-    return pixels
-
-
-def rate_index(level: int) -> Tensor:
-    """(1,) rate index 0 to 1 of a quality in tenths."""
-    return torch.tensor([level / QUALITY_MAX])
-
-
-def autocast(precision: torch.dtype) -> torch.autocast:
-    """Compute in this precision; float32 leaves everything as it is."""
-    return torch.autocast("cpu", precision, enabled=precision != torch.float32)
+    container = bitstream.parse(data, max_pixels)
+    box = tiles.whole(container.header.height, container.header.width)
+    return Reader(container, map, Stopwatch(None))(box)
 
 
 def make_ledger(data: bytes, costs: Sequence[Costs]) -> Ledger:
