@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
-from vlae_codec import bitstream, images
+from vlae_codec import bitstream, images, tiles
 from vlae_codec.bitstream import Container, Header, Segment
 from vlae_codec.images import Picture
 
@@ -44,7 +44,12 @@ class FakeCodec(ModuleType):
     damage: Callable[[Picture], Picture] = staticmethod(lambda picture: picture)
 
     def encode(
-        self, picture: Picture, quality: float = 50.0, *, progress: Callable[[float], None] = lambda done: None
+        self,
+        picture: Picture,
+        quality: float = 50.0,
+        *,
+        effort: int = 3,
+        progress: Callable[[float], None] = lambda done: None,
     ) -> Encoded:
         height, width, channels = picture.pixels.shape
         lost = 1 + max(0, round((50 - quality) / 10))
@@ -55,12 +60,22 @@ class FakeCodec(ModuleType):
         progress(1.0)
         return Encoded(data, self.ledger(data))
 
-    def decode(self, data: bytes, *, max_pixels: int, progress: Callable[[float], None] | None = None) -> Picture:
+    def decode(
+        self,
+        data: bytes,
+        *,
+        max_pixels: int,
+        progress: Callable[[float], None] | None = None,
+        region: tuple[int, int, int, int] | None = None,
+        jobs: int = 1,
+    ) -> Picture:
         file = bitstream.parse(data, max_pixels)
         width, height = file.header.width, file.header.height
         samples = np.frombuffer(zlib.decompress(file.segments[0].payload), np.uint8)
         alpha = None if file.alpha is None else images.unpack_alpha(file.alpha, width, height)
-        return self.damage(Picture(samples.reshape(height, width, -1).copy(), alpha, file.metadata))
+        part = tiles.region(region or (0, 0, width, height), height, width)
+        pixels = samples.reshape(height, width, -1)[part.rows, part.columns].copy()
+        return self.damage(Picture(pixels, alpha, file.metadata))
 
     def ledger(self, data: bytes, *, max_pixels: int = 10**6) -> Ledger:
         sizes = bitstream.section_bits(data)

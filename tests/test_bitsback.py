@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vlae_codec import bitsback
 from vlae_codec.bitsback import PLAIN_STRIDE, Latents
-from vlae_codec.entropy import FRACTIONS, LEAST_BITS, SYMBOL_MAX, Distributions, Kind, Stack
+from vlae_codec.entropy import FRACTIONS, LEAST_BITS, LEVELS, SYMBOL_MAX, Distributions, Kind, Stack, level_std
 from vlae_codec.models import Model
 from vlae_codec.models.exact import SegmentModel
 
@@ -101,3 +103,15 @@ def test_the_likelihood_of_the_first_group_depends_on_z(small_model: Model) -> N
     z = model.posterior(latents.values[0]).mode(1)
     one, two = (model.first_likelihood(v) for v in (z, z + 3))
     assert not np.array_equal(one.mean, two.mean)
+
+
+@given(st.integers(0, LEVELS - 1), st.floats(-40, 40), st.floats(0.001, 0.1))
+def test_no_symbol_next_to_a_cheaply_rounded_one_is_better(level: int, x: float, bit_price: float) -> None:
+    def cost(symbol: int) -> float:
+        p = Distributions(np.zeros(1, np.int32), np.array([level], np.int32), Kind.LATENT)
+        return (symbol - x) ** 2 + bit_price * p.bits(np.array([symbol], np.int32))
+
+    p = Distributions(np.zeros(1, np.int32), np.array([level], np.int32), Kind.LATENT)
+    (symbol,) = bitsback.rounded_cheaply(np.array([x]), p, bit_price).tolist()
+    if abs(symbol) <= 5 * level_std(level):  # further out the tables end
+        assert cost(symbol) <= min(cost(symbol - 1), cost(symbol + 1)) + 1e-3 * bit_price

@@ -93,7 +93,7 @@ def test_the_json_of_encode_has_these_keys_and_adds_up(vlae: Run) -> None:
     assert list(ledger) == keys.split()
     size = Path("a.vlae").stat().st_size
     assert 8 * size == 8 * record["bytes"] == sum(ledger[key] for key in ("container", "metadata", "alpha", "actual"))
-    assert (record["width"], record["height"], record["bpp"], record["effort"]) == (8, 6, 8 * size / 48, 0)
+    assert (record["width"], record["height"], record["bpp"], record["effort"]) == (8, 6, 8 * size / 48, 3)
     assert record["quality"] == 57.2 and 40 < record["psnr"] < 60 and record["ms_ssim"] is None
 
 
@@ -231,6 +231,26 @@ def test_a_size_is_a_ceiling_for_the_whole_file(target: list[str], vlae: Run) ->
     assert 0 < record["quality"] < 50
 
 
+@pytest.mark.parametrize("target", [["--size", "140"], ["--psnr", "35"]])
+def test_a_target_is_met_with_a_search_too_in_few_more_passes(
+    target: list[str], codec: FakeCodec, vlae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    efforts: list[int] = []
+    encode = codec.encode
+
+    def noting(*arguments: Any, effort: int, **options: Any) -> Encoded:
+        efforts.append(effort)
+        return encode(*arguments, effort=effort, **options)
+
+    monkeypatch.setattr(codec, "encode", noting)
+    code, out, err = vlae("encode", "--json", "--verify", "-e", "6", *target, "a.png")
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["effort"] == 6
+    assert record["bytes"] <= 140 if "--size" in target else record["psnr"] >= 35
+    assert efforts == sorted(efforts) and efforts.count(3) <= 10 and 1 <= efforts.count(6) <= 3
+
+
 def test_a_psnr_is_a_floor(vlae: Run) -> None:
     code, out, err = vlae("encode", "--json", "--verify", "--psnr", "35", "a.png")
     assert code == 0, err
@@ -269,6 +289,8 @@ def test_what_cannot_be_reached_is_refused_with_the_best_value(target: list[str]
         (["encode", "text.vlae", "-o", "x"], 3, "text.vlae: no picture in a format that can be read"),
         (["decode", "text.vlae"], 4, "text.vlae: not a .vlae file"),
         (["info", "text.vlae"], 4, "text.vlae: not a .vlae file"),
+        (["decode", "--region", "1,2,3", "text.vlae"], 2, "region '1,2,3'; X,Y,W,H in pixels wanted"),
+        (["decode", "--jobs", "0", "text.vlae"], 2, "is not in the range x>=1"),
         (["decode", "empty.vlae"], 4, "empty.vlae: empty file"),
         (["info", "newer.vlae"], 5, "newer.vlae: format version 2; this program reads 1"),
         (["encode", "--max-pixels", "47", "a.png"], 6, "a.png: 8x6 = 48 pixels; the limit is 47 (--max-pixels)"),
@@ -286,6 +308,16 @@ def test_refusals(arguments: list[str], code: int, message: str, vlae: Run) -> N
     found, out, err = vlae(*arguments)
     assert (found, out) == (code, "") and message in err
     assert {name: Path(name).read_bytes() for name in names()} == before
+
+
+def test_a_region_is_decoded_alone(vlae: Run) -> None:
+    vlae("encode", "a.png")
+    code, out, _ = vlae("decode", "--json", "--region", "2,1,5,4", "--jobs", "2", "a.vlae", "-o", "b.png")
+    record = json.loads(out)
+    assert code == 0 and (record["width"], record["height"]) == (5, 4)
+    assert np.array_equal(pixels_of("b.png"), PIXELS[1:5, 2:7] & 0xFE)
+    code, _, err = vlae("decode", "--region", "4,1,5,4", "a.vlae", "-o", "c.png")
+    assert code == 2 and "region of 5x4 pixels at 4,1" in err and "picture of 8x6" in err
 
 
 def test_max_pixels_reaches_the_decoder(vlae: Run) -> None:

@@ -23,6 +23,7 @@ from vlae_codec.entropy import FRACTIONS, LEVELS, MEAN_STEPS, SYMBOL_MAX, Distri
 from vlae_codec.images import Picture
 from vlae_codec.models.exact import MEAN_MAX, SegmentModel
 from vlae_codec.models.vlae import VLAE
+from vlae_codec.timing import Stopwatch
 from vlae_codec.training.export import hyper_grid, integers, prior_weights
 
 Pixels = NDArray[np.uint8]
@@ -110,7 +111,7 @@ def test_wild_latents_are_decoded_alike(arrays: Arrays, borrowed: bool) -> None:
     y = wild.clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.float32)
     model, level = models.load(), 700
     assert_wild(SegmentModel(model.prior, (5, 6), level), y)
-    segment, _ = segments.encode(y, model, level, borrowed, segments.Stopwatch(None))
+    segment, _ = segments.encode(y, model, level, borrowed, 0.0, Stopwatch(None))
     assert segment.bits_back == borrowed
     header = Header(False, model.id, level, 6 * 16, 5 * 16)
     assert_decodes_alike(bitstream.pack(Container(header, {}, None, (segment,))), arrays)

@@ -3,7 +3,7 @@ import pytest
 
 from vlae_codec.bitstream import segment_count
 from vlae_codec.errors import UsageError
-from vlae_codec.tiles import TILE, Box, latent_size, parse_region, region, segments, segments_in, whole
+from vlae_codec.tiles import SIDE, TILE, Box, latent_size, parse_region, region, segments, segments_in, whole
 
 SIZES = [(1, 1), (16, 17), (1024, 1024), (1025, 1024), (2049, 3000), (4096, 4096)]
 
@@ -21,7 +21,7 @@ def test_segments_cover_every_latent_once_and_are_as_many_as_the_format_says(hei
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_tiles_consist_of_whole_segments(height: int, width: int) -> None:
-    parts = [box for tile in whole(height, width).parts(TILE) for box in tile.parts(TILE // 2)]
+    parts = [box for tile in whole(height, width).parts(TILE, TILE) for box in tile.parts(SIDE, SIDE)]
     assert sorted(parts) == sorted(segments(height, width))
 
 

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from vlae_codec import models
 from vlae_codec.cli import main
 from vlae_codec.errors import InputError, LimitError, UsageError
-from vlae_codec.models.vlae import GROUPS, VLAE, Logistic, Normal
+from vlae_codec.models.vlae import GROUPS, VLAE, Logistic, Normal, interval_bits, kl_bits
 from vlae_codec.training import checkpoint, export, loop
 from vlae_codec.training.config import Objective, TrainConfig
 from vlae_codec.training.data import Crops, load
 from vlae_codec.training.diagnose import Measurement, diagnose, verdict
-from vlae_codec.training.objective import charged_kl, evaluate, interval_bits, kl_bits, latent_bits
+from vlae_codec.training.objective import charged_kl, evaluate, latent_bits
 from vlae_codec.training.optimizer import MuonAdam, newton_schulz, newton_schulz_of_squares, orthogonalise
 from vlae_codec.training.restore import restored
 

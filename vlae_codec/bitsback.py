@@ -71,19 +71,42 @@ class Costs:
     bits_back: float
     borrowed: bool
 
+    @property
+    def net(self) -> float:
+        """The negative ELBO at the z that was drawn."""
+        return sum(self.groups) + self.z_gross - self.bits_back
 
-def quantise(y: Sequence[NDArray[np.floating[Any]]], model: LatentModel) -> Latents:
-    """Round the flat groups of latents, each about what those before it predict."""
+
+def quantise(y: Sequence[NDArray[np.floating[Any]]], model: LatentModel, bit_price: float = 0.0) -> Latents:
+    """Round the flat groups of latents, each about what those before it predict.
+
+    Args:
+        bit_price: what a bit may cost in squared steps, for groups 1 to 6; 0 gives the nearest symbols.
+    """
     latents = Latents.begin(rounded(y[0]))
     for group in y[1:]:
         p = model.likelihood(latents.values)
-        latents.add(rounded(group - p.mean / FRACTIONS), p)
+        latents.add(rounded_cheaply(group - p.mean / FRACTIONS, p, bit_price), p)
     return latents
 
 
 def rounded(x: NDArray[np.floating[Any]]) -> Ints:
     """The nearest symbols."""
     symbols: Ints = np.rint(x).clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
+    return symbols
+
+
+def rounded_cheaply(x: NDArray[np.floating[Any]], p: Distributions, bit_price: float) -> Ints:
+    """The nearest symbols, or the next ones towards zero where the bits saved are worth the error added."""
+    symbols = rounded(x)
+    if not bit_price:
+        return symbols
+    # Only latents between the symbol and zero have a second choice; its error is 1 - |symbol - x|.
+    between = np.flatnonzero(np.abs(x) < np.abs(symbols))
+    chosen = symbols[between]
+    added = 1 - 2 * np.abs(chosen - x[between])  # of squared error
+    saved = Distributions(p.mean[between], p.level[between], p.kind).saved(chosen)
+    symbols[between] -= np.sign(chosen) * (added < bit_price * saved)
     return symbols
 
 

@@ -18,9 +18,9 @@ from vlae_codec.errors import BatchError, UsageError
 from vlae_codec.program import Program, complain
 
 if TYPE_CHECKING:
-    from vlae_codec.codec import Ledger
     from vlae_codec.files import Job
     from vlae_codec.jobs import Progress, Record
+    from vlae_codec.ledger import Ledger
     from vlae_codec.rate import Target
 
 PROGRESS_DELAY = 0.5  # seconds; a bar for less only flickers
@@ -129,6 +129,15 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
 @_sources
 @_output
 @_quality
+@click.option(
+    *("-e", "--effort"),
+    metavar="E",
+    type=click.IntRange(0, 9),
+    default=3,
+    show_default=True,
+    help="0 to 9: from 4 on the encoder searches for better latents, each level twice as long as the one before, "
+    "for smaller files of the same quality. Decoding takes the same time.",
+)
 @click.option("--bpp", metavar="X", type=float, help="The best quality of at most X bits per pixel.")
 @click.option("--size", metavar="BYTES", type=Size(), help="The best quality of at most so many bytes; 20k, 1.5M.")
 @click.option("--psnr", metavar="DB", type=float, help="The smallest file of at least this PSNR.")
@@ -176,6 +185,8 @@ def encode(
 @main.command()
 @_sources
 @_output
+@click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture, in pixels from the top left.")
+@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Threads that decode one picture.")
 @_json
 @_force
 @_max_pixels
@@ -188,6 +199,7 @@ def decode(sources: tuple[str, ...], output: str | None, as_json: bool, **option
     \b
       vlae decode photo.vlae
       vlae decode photo.vlae -o photo.jpg
+      vlae decode --region 800,600,640,480 photo.vlae -o detail.png
       vlae decode - < photo.vlae > photo.png
     """
     from vlae_codec import jobs

@@ -7,7 +7,7 @@ does not grow with the activations of the networks.
     decode   bytes -bitstream-> payloads -bitsback-> ŷ -synthesis-> pixels
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,36 +15,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vlae_codec import bitstream, images, models, segments, tiles, transforms
+from vlae_codec import bitsback, bitstream, images, models, refine, segments, tiles, transforms
 from vlae_codec.bitsback import Costs
 from vlae_codec.bitstream import MAX_PIXELS, Container, Header, Segment
-from vlae_codec.entropy import Ints
+from vlae_codec.entropy import Ints, Stack
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
-from vlae_codec.segments import Reader, Run, Stages, Stopwatch
+from vlae_codec.ledger import Ledger, make_ledger
+from vlae_codec.models import Model
+from vlae_codec.models.exact import SegmentModel
+from vlae_codec.models.floating import floating
+from vlae_codec.refine import BIT_PRICE, DEFAULT_EFFORT, EFFORT_MAX, Choice
+from vlae_codec.segments import Reader
 from vlae_codec.tiles import Box
+from vlae_codec.timing import Stages, Stopwatch
 
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What the bits of a file are, in bits.
-
-    container + metadata + alpha + actual is the whole file; theoretical = y + z_gross - bits_back is the negative ELBO
-    at the z that was drawn; overhead = actual - theoretical is what the coder adds. `y_groups` sums to y.
-    """
-
-    container: int
-    metadata: int
-    alpha: int
-    y: float
-    z_gross: float
-    bits_back: float
-    theoretical: float
-    actual: int
-    overhead: float
-    y_groups: tuple[float, ...]
+Latents = Callable[[Box], Floats]
+"""Gives y (C, rows, columns) of a box, in steps, not rounded."""
+Coded = tuple[Segment, Costs]
 
 
 @dataclass(frozen=True)
@@ -56,11 +47,12 @@ class Encoded:
     bits_back: bool
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode(
     picture: Picture,
     quality: float = 50.0,
     *,
+    effort: int = DEFAULT_EFFORT,
     model: str = models.DEFAULT,
     bits_back: bool = True,
     jobs: int = 1,
@@ -73,6 +65,7 @@ def encode(
     Args:
         picture: pixels (H, W, 3) or (H, W, 1) uint8, with alpha and metadata if it has them.
         quality: 0 (smallest file) to 100, in tenths; log-linear in λ.
+        effort: 0 rounds the latents, 1 to 3 trade bits for error while rounding, 4 to 9 search for better latents.
         model: name of a shipped model.
         bits_back: False codes the best single z instead of a drawn one (larger by a little; for comparison).
         jobs: threads that code segments of 1024x1024 pixels side by side; the bytes are the same for any number.
@@ -80,33 +73,29 @@ def encode(
         stages: receives seconds by stage, those of all threads added.
         progress: is called with the fraction done.
     Raises:
-        UsageError: quality out of range. LimitError: sides or metadata beyond what the format holds.
+        UsageError: quality or effort out of range. LimitError: sides or metadata beyond what the format holds.
     """
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality:g}; 0 to 100 is possible")
+    if effort not in range(EFFORT_MAX + 1):
+        raise UsageError(f"effort {effort}; 0 to {EFFORT_MAX} is possible")
     watch, loaded, level = Stopwatch(stages), models.load(model), round(quality * 10)
-    code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, watch=watch)
     height, width = picture.pixels.shape[:2]
-    boxes, coded = tiles.segments(height, width), dict[Box, tuple[Segment, Costs]]()
-    with segments.workers(jobs) as run:
-        for tile in tiles.whole(height, width).parts(tiles.TILE):
-            seen = tile.grown(loaded.transforms.config.analysis_halo, tiles.latent_size(height, width))
-            with watch("analysis"):
-                pixels = picture.pixels[seen.pixels.rows, seen.pixels.columns]
-                y = transforms.analyse(loaded, pixels, level, precision)
-            inside = tile.parts(tiles.SIDE)
-            parts = [y[:, box.rows, box.columns] for box in (box.within(seen) for box in inside)]
-            for box, segment in zip(inside, run(code, parts), strict=True):
-                coded[box] = segment
-                report(progress, len(coded) / len(boxes))
-    payloads, costs = zip(*(coded[box] for box in boxes), strict=True)
+    bit_price = BIT_PRICE if effort else 0.0
+    y: Latents = partial(analysed, loaded, picture.pixels, level, precision, watch)
+    if effort >= refine.LEAST_EFFORT:
+        choice = searched(loaded, picture.pixels, y, level, effort, watch, progress)
+        y, bit_price, progress = choice.part, choice.bit_price, None
+    code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, bit_price=bit_price, watch=watch)
+    coded = code_tiles(y, code, (height, width), jobs, progress)
+    payloads, costs = zip(*coded, strict=True)
     header = Header(picture.pixels.shape[2] == 1, loaded.id, level, width, height)
     alpha = None if picture.alpha is None else images.pack_alpha(picture.alpha)
     data = bitstream.pack(Container(header, picture.metadata, alpha, payloads))
     return Encoded(data, make_ledger(data, costs), all(cost.borrowed for cost in costs))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def decode(
     data: bytes,
     *,
@@ -131,27 +120,58 @@ def decode(
     container = bitstream.parse(data, max_pixels)
     width, height = container.header.width, container.header.height
     wanted = tiles.region(region or (0, 0, width, height), height, width)
+    watch = Stopwatch(stages)
     with segments.workers(jobs) as run:
-        pixels = decode_region(container, wanted, run, precision, Stopwatch(stages), progress)
+        reader = Reader(container, run, watch)
+        pixels = shown(reader.model, reader, container.header, wanted, precision, watch, progress)
     if container.alpha is None:
         return Picture(pixels, None, container.metadata)
     alpha = images.unpack_alpha(container.alpha, width, height)[wanted.rows, wanted.columns]
     return Picture(pixels, np.ascontiguousarray(alpha), container.metadata)
 
 
-def decode_region(
-    container: Container, wanted: Box, run: Run, precision: torch.dtype, watch: Stopwatch, progress: Progress | None
-) -> NDArray[np.uint8]:
-    """The pixels (height, width, 1 or 3) of a rectangle of pixels."""
-    reader, header = Reader(container, run, watch), container.header
-    halo, size = reader.model.transforms.config.synthesis_halo, tiles.latent_size(header.height, header.width)
+def analysed(model: Model, pixels: Pixels, level: int, precision: torch.dtype, watch: Stopwatch, box: Box) -> Floats:
+    """y (C, rows, columns) of a box of latents, in steps, not rounded."""
+    seen = box.grown(model.transforms.config.analysis_halo, tiles.latent_size(*pixels.shape[:2]))
+    with watch("analysis"):
+        y = transforms.analyse(model, pixels[seen.pixels.rows, seen.pixels.columns], level, precision)
+    inner = box.within(seen)
+    return y[:, inner.rows, inner.columns]
+
+
+def code_tiles(
+    latents: Latents, code: Callable[[Floats], Coded], size: tuple[int, int], jobs: int, progress: Progress | None
+) -> list[Coded]:
+    """Every segment of a picture of (height, width) pixels, in the order of the file."""
+    boxes, coded = tiles.segments(*size), dict[Box, Coded]()
+    with segments.workers(jobs) as run:
+        for tile in tiles.whole(*size).parts(tiles.TILE, tiles.TILE):
+            y, inside = latents(tile), tile.parts(tiles.SIDE, tiles.SIDE)
+            parts = [y[:, box.rows, box.columns] for box in (box.within(tile) for box in inside)]
+            for box, segment in zip(inside, run(code, parts), strict=True):
+                coded[box] = segment
+                report(progress, len(coded) / len(boxes))
+    return [coded[box] for box in boxes]
+
+
+def shown(
+    model: Model,
+    latents: Callable[[Box], Ints],
+    header: Header,
+    wanted: Box,
+    precision: torch.dtype,
+    watch: Stopwatch,
+    progress: Progress | None = None,
+) -> Pixels:
+    """The pixels (height, width, 1 or 3) of a rectangle of pixels; `latents` gives ŷ of a box in 64ths."""
+    halo, size = model.transforms.config.synthesis_halo, tiles.latent_size(header.height, header.width)
     pixels = np.empty((*wanted.size, 1 if header.gray else 3), np.uint8)
-    parts = wanted.latents.parts(tiles.TILE)
+    parts = wanted.latents.parts(tiles.TILE, tiles.TILE)
     for number, tile in enumerate(parts):
         seen = tile.grown(halo, size)
-        y = reader(seen)
+        y = latents(seen)
         with watch("synthesis"):
-            found = transforms.synthesise(reader.model, y, header, precision)
+            found = transforms.synthesise(model, y, header, precision)
         kept = tile.pixels.common(wanted)
         source, target = kept.within(seen.pixels), kept.within(wanted)
         pixels[target.rows, target.columns] = found[source.rows, source.columns]
@@ -159,14 +179,14 @@ def decode_region(
     return pixels
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def ledger(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ledger:
     """What the bits of a .vlae file are; decodes its latents, not its pixels."""
     reader = Reader(bitstream.parse(data, max_pixels), map, Stopwatch(None))
     return make_ledger(data, [reader.costs(number) for number in range(len(reader.boxes))])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     """ŷ of a .vlae file in 64ths of a step, (latent channels, H/16, W/16): the same on every machine."""
     container = bitstream.parse(data, max_pixels)
@@ -174,16 +194,41 @@ def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     return Reader(container, map, Stopwatch(None))(box)
 
 
-def make_ledger(data: bytes, costs: Sequence[Costs]) -> Ledger:
-    """The ledger of a file from the ideal bits of its segments."""
-    sizes = bitstream.section_bits(data)
-    groups = tuple(sum(parts) for parts in zip(*(cost.groups for cost in costs), strict=True))
-    z_gross, bits_back = sum(cost.z_gross for cost in costs), sum(cost.bits_back for cost in costs)
-    theoretical = sum(groups) + z_gross - bits_back
-    return Ledger(
-        sizes.container, sizes.metadata, sizes.alpha, sum(groups), z_gross, bits_back, theoretical,
-        sizes.payload, sizes.payload - theoretical, groups,
-    )  # fmt: skip
+def searched(
+    model: Model, pixels: Pixels, latents: Latents, level: int, effort: int, watch: Stopwatch, progress: Progress | None
+) -> Choice:
+    """The latents that cost least for what they show, of those that this effort and lower ones find.
+
+    They are held for the whole picture: about 12 bytes per pixel.
+    """
+    whole = tiles.whole(*pixels.shape[:2])
+    y = np.empty((model.prior.latent, *whole.size), np.float32)
+    for tile in whole.parts(tiles.TILE, tiles.TILE):
+        y[:, tile.rows, tile.columns] = latents(tile)
+    with watch("search"):
+        problem = refine.Problem(floating(model), pixels, transforms.rate_index(level))
+        choices = refine.choices(problem, y, effort, partial(report, progress))
+        return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level))
+
+
+def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int) -> float:
+    """Bits + λ·squared error of what a decoder shows, both over the whole picture."""
+    height, width, channels = pixels.shape
+    header = Header(channels == 1, model.id, level, width, height)
+    coded, bits = np.zeros(choice.y.shape, np.int32), 0.0
+    for box in tiles.segments(height, width):
+        coding = SegmentModel(model.prior, box.size, level)
+        kept = bitsback.quantise(coding.split(choice.part(box)), coding, choice.bit_price)
+        bits += bitsback.encode(Stack(), kept, coding).net
+        coded[:, box.rows, box.columns] = coding.merge(kept.values)
+
+    def latents(box: Box) -> Ints:
+        return coded[:, box.rows, box.columns]
+
+    decoded = shown(model, latents, header, Box(0, height, 0, width), torch.float32, Stopwatch(None))
+    error = np.square(decoded - pixels.astype(np.int32)).sum() / channels
+    rate_to_lambda = model.transforms.config.rate_to_lambda
+    return bits + float(rate_to_lambda(transforms.rate_index(level))) * float(error)
 
 
 def report(progress: Progress | None, fraction: float) -> None:

@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlae_codec import bitstream, files, inspection, rate
-from vlae_codec.errors import CodecError
+from vlae_codec import bitstream, files, inspection, rate, tiles
+from vlae_codec.errors import CodecError, TargetError
 from vlae_codec.files import STREAM, Job, shown
 from vlae_codec.rate import Target
 
 if TYPE_CHECKING:
-    from vlae_codec.codec import Encoded, Ledger
+    from vlae_codec.codec import Encoded
     from vlae_codec.images import Picture
+    from vlae_codec.ledger import Ledger
 
-EFFORT = 0  # no search for better latents yet
 LEDGER = ("container", "metadata", "alpha", "y", "z_gross", "bits_back", "theoretical", "actual", "overhead")
 Record = dict[str, Any]
 Progress = Callable[[float], None]
@@ -31,6 +31,7 @@ def encode(
     job: Job,
     *,
     quality: float,
+    effort: int,
     target: Target | None,
     metadata: Collection[str],
     verify: bool,
@@ -53,8 +54,11 @@ def encode(
 
     start = time.perf_counter()
     with _naming(job.source):
-        encoded = _meeting(target, picture, progress) if target else codec.encode(picture, quality, progress=progress)
-        record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": EFFORT}
+        if target:
+            encoded = _meeting(target, picture, effort, progress)
+        else:
+            encoded = codec.encode(picture, quality, effort=effort, progress=progress)
+        record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": effort}
         record |= {"seconds": time.perf_counter() - start, "ledger": _ledger_record(encoded.ledger)}
         if verify:
             record |= _verified(picture, encoded.data)
@@ -62,10 +66,18 @@ def encode(
     return record, encoded.ledger
 
 
-def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> Record:
-    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone."""
+def decode(
+    job: Job, *, force: bool, max_pixels: int, progress: Progress, region: str | None = None, jobs: int = 1
+) -> Record:
+    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone.
+
+    Args:
+        region: "X,Y,W,H" of the part that is wanted.
+        jobs: threads that decode segments side by side.
+    """
     from vlae_codec import images
 
+    wanted = None if region is None else tiles.parse_region(region)
     suffix = ".png" if job.target == STREAM else Path(job.target).suffix
     files.check_target(job.target, force)
     with _naming(job.target):
@@ -76,7 +88,7 @@ def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> Rec
         from vlae_codec import codec
 
         start = time.perf_counter()
-        picture = codec.decode(data, max_pixels=max_pixels, progress=progress)
+        picture = codec.decode(data, region=wanted, jobs=jobs, max_pixels=max_pixels, progress=progress)
         seconds = time.perf_counter() - start
     with _naming(job.target):
         image_file = images.write(picture, suffix)
@@ -99,25 +111,36 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
     return record | {"ledger": _ledger_record(ledger)}, ledger
 
 
-def _meeting(target: Target, picture: "Picture", progress: Progress) -> "Encoded":
-    """The file of the quality that meets the target."""
+def _meeting(target: Target, picture: "Picture", effort: int, progress: Progress) -> "Encoded":
+    """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
     from vlae_codec import codec, metrics
 
     height, width = picture.pixels.shape[:2]
-    passes = itertools.count(1)
-
-    def code(level: int) -> "Encoded":
-        progress(next(passes) / (rate.MAX_PASSES + 1))
-        return codec.encode(picture, level / 10)
 
     def psnr(encoded: "Encoded") -> float:
         return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
 
-    if target.psnr is not None:
-        return rate.smallest_reaching(target.psnr, code, psnr)
-    size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
-    assert size is not None
-    return rate.largest_within(size, code, lambda encoded: len(encoded.data))
+    def search(effort: int, start: int, passes: int) -> "Encoded":
+        done = itertools.count(1)
+
+        def code(level: int) -> "Encoded":
+            progress(next(done) / (passes + 1))
+            return codec.encode(picture, level / 10, effort=effort)
+
+        if target.psnr is not None:
+            return rate.smallest_reaching(target.psnr, code, psnr, start, passes)
+        size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
+        assert size is not None
+        return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
+
+    quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
+    if effort <= rate.QUICK_EFFORT:
+        return quick
+    level = bitstream.parse_header(quick.data).quality
+    try:
+        return search(effort, level, rate.FINAL_PASSES)
+    except TargetError:
+        return quick
 
 
 @contextmanager

@@ -13,6 +13,9 @@ from vlae_codec.bitstream import QUALITY_MAX
 from vlae_codec.errors import TargetError, UsageError
 
 MAX_PASSES = 10
+FINAL_PASSES = 3  # of an effort above QUICK_EFFORT, whose files are a few per cent smaller at the same quality
+QUICK_EFFORT = 3  # of the search for where the curve crosses
+MIDDLE = QUALITY_MAX // 2
 SIZE_SLOPE = 0.003  # of the logarithm of a photograph's size, per level
 SIZE_TOLERANCE = 0.003  # of the size: one level
 PSNR_SLOPE = 0.0122  # dB per level
@@ -48,22 +51,25 @@ class Crossing(NamedTuple):
     above: int | None
 
 
-def crossing(curve: Curve, target: float, slope: float, tolerance: float) -> Crossing:
+def crossing(
+    curve: Curve, target: float, slope: float, tolerance: float, start: int = MIDDLE, passes: int = MAX_PASSES
+) -> Crossing:
     """Where a rising curve crosses the target, between levels 0 and QUALITY_MAX.
 
     Regula falsi; when the same end has moved twice, a bisection, or the end of the scale if nothing bounds the other
-    side. At most MAX_PASSES values are asked for.
+    side. At most `passes` values are asked for.
 
     Args:
         curve: value of a level; it need not rise from each level to the next, but the result is then one of several.
         slope: what it typically rises by from a level to the next, for the first guesses.
         tolerance: stop when the value below is nearer to the target than this.
+        start: the level that is asked for first.
     """
     values: dict[int, float] = {}
     below, above = -1, QUALITY_MAX + 1
     moves = 0  # of the end below since the one above has moved, negative for the other way round
-    level = QUALITY_MAX // 2
-    while len(values) < MAX_PASSES and above - below > 1:
+    level = start
+    while len(values) < passes and above - below > 1:
         values[level] = curve(level)
         if values[level] <= target:
             below, moves = level, max(moves, 0) + 1
@@ -88,11 +94,13 @@ def _guess(values: dict[int, float], ends: tuple[int, int], target: float, slope
     return min(max(math.floor(level), below + 1), above - 1)
 
 
-def largest_within(size: int, code: Callable[[int], File], length: Callable[[File], int]) -> File:
+def largest_within(
+    size: int, code: Callable[[int], File], length: Callable[[File], int], start: int = MIDDLE, passes: int = MAX_PASSES
+) -> File:
     """The best file of at most `size` bytes.
 
     Args:
-        code: a file of a level; called at most MAX_PASSES times.
+        code: a file of a level; called at most `passes` times, first with `start`.
         length: its bytes.
     Raises:
         TargetError: the smallest is larger.
@@ -103,18 +111,24 @@ def largest_within(size: int, code: Callable[[int], File], length: Callable[[Fil
         files[level] = code(level)
         return math.log(length(files[level]))
 
-    below, _ = crossing(curve, math.log(max(size, 1)), SIZE_SLOPE, SIZE_TOLERANCE)
+    below, _ = crossing(curve, math.log(max(size, 1)), SIZE_SLOPE, SIZE_TOLERANCE, start, passes)
     if below is None:
         smallest = min(length(file) for file in files.values())
         raise TargetError(f"at most {size} bytes wanted; the smallest possible file has {smallest}")
     return files[below]
 
 
-def smallest_reaching(psnr: float, code: Callable[[int], File], measure: Callable[[File], float]) -> File:
+def smallest_reaching(
+    psnr: float,
+    code: Callable[[int], File],
+    measure: Callable[[File], float],
+    start: int = MIDDLE,
+    passes: int = MAX_PASSES,
+) -> File:
     """The smallest file found whose PSNR is at least `psnr` dB.
 
     Args:
-        code: a file of a level; called at most MAX_PASSES times.
+        code: a file of a level; called at most `passes` times, first with `start`.
         measure: its PSNR.
     Raises:
         TargetError: no level reaches it.
@@ -125,7 +139,7 @@ def smallest_reaching(psnr: float, code: Callable[[int], File], measure: Callabl
         files[level] = code(level)
         return min(measure(files[level]), EQUAL_PSNR)
 
-    _, above = crossing(curve, math.nextafter(psnr, -math.inf), PSNR_SLOPE, 0.0)
+    _, above = crossing(curve, math.nextafter(psnr, -math.inf), PSNR_SLOPE, 0.0, start, passes)
     if above is None:
         raise TargetError(
             f"{psnr:g} dB wanted; {max(map(measure, files.values())):.2f} dB is the most that is possible"

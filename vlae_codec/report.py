@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from vlae_codec.files import shown
 
 if TYPE_CHECKING:
-    from vlae_codec.codec import Ledger
+    from vlae_codec.ledger import Ledger
 
 
 def text(record: dict[str, Any], ledger: "Ledger | None" = None) -> str:

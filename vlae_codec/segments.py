@@ -3,10 +3,8 @@
 Knows no pixels. Integers of ŷ in 64ths of a step in, `bitstream.Segment` out, and back.
 """
 
-import threading
-import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -19,13 +17,13 @@ from numpy.typing import NDArray
 from vlae_codec import bitsback, models, tiles
 from vlae_codec.bitsback import Costs
 from vlae_codec.bitstream import Container, Segment
-from vlae_codec.entropy import Distributions, Ints, Stack
+from vlae_codec.entropy import Ints, Stack
 from vlae_codec.errors import BitstreamError
 from vlae_codec.models import Model
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.tiles import Box
+from vlae_codec.timing import Stopwatch, TimedModel
 
-Stages = dict[str, float]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -55,64 +53,24 @@ def workers(jobs: int) -> Iterator[Run]:
             torch.set_num_threads(before)
 
 
-class Stopwatch:
-    """Adds up seconds by the name of a stage, without those of stages inside it; seconds of all threads add up."""
+@torch.no_grad()
+def encode(
+    y: NDArray[np.float32], model: Model, level: int, borrow: bool, bit_price: float, watch: Stopwatch
+) -> tuple[Segment, Costs]:
+    """Latents y (C, h, w) of one segment, not rounded -> its section of the file, and the ideal bits.
 
-    def __init__(self, stages: Stages | None):
-        self.stages: Stages = stages if stages is not None else {}
-        self.thread, self.lock = threading.local(), threading.Lock()
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time what happens inside."""
-        outer, self.thread.inside = getattr(self.thread, "inside", 0.0), 0.0
-        began = time.perf_counter()
-        yield
-        passed = time.perf_counter() - began
-        with self.lock:
-            self.stages[stage] = self.stages.get(stage, 0.0) + passed - self.thread.inside
-        self.thread.inside = outer + passed
-
-
-class TimedModel:
-    """A `bitsback.LatentModel` whose time counts as "prior"."""
-
-    def __init__(self, model: SegmentModel, watch: Stopwatch):
-        self.model, self.watch = model, watch
-
-    def prior(self, stride: int) -> Distributions:
-        """p(z)."""
-        with self.watch("prior"):
-            return self.model.prior(stride)
-
-    def posterior(self, first: Ints) -> Distributions:
-        """q(z | ŷ0)."""
-        with self.watch("prior"):
-            return self.model.posterior(first)
-
-    def first_likelihood(self, z: Ints) -> Distributions:
-        """p(ŷ0 | z)."""
-        with self.watch("prior"):
-            return self.model.first_likelihood(z)
-
-    def likelihood(self, known: Sequence[Ints]) -> Distributions:
-        """p(ŷ_t | ŷ_<t)."""
-        with self.watch("prior"):
-            return self.model.likelihood(known)
-
-
-@torch.inference_mode()
-def encode(y: NDArray[np.float32], model: Model, level: int, borrow: bool, watch: Stopwatch) -> tuple[Segment, Costs]:
-    """Latents y (C, h, w) of one segment, not rounded -> its section of the file, and the ideal bits."""
+    Args:
+        bit_price: squared steps that a bit may cost in rounding.
+    """
     with watch("entropy coding"):
         segment_model = SegmentModel(model.prior, (y.shape[1], y.shape[2]), level)
         timed, stack = TimedModel(segment_model, watch), Stack()
-        kept = bitsback.quantise(segment_model.split(y), timed)
+        kept = bitsback.quantise(segment_model.split(y), timed, bit_price)
         costs = bitsback.encode(stack, kept, timed, borrow)
         return Segment(stack.to_bytes(), latents_crc(segment_model.merge(kept.values)), costs.borrowed), costs
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def decode(
     segment: Segment, model: Model, size: tuple[int, int], level: int, measure: bool, watch: Stopwatch
 ) -> tuple[Ints, Costs | None]:

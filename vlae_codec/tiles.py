@@ -68,12 +68,12 @@ class Box(NamedTuple):
         """The same rectangle in an array that holds `outer` alone."""
         return Box(self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left)
 
-    def parts(self, side: int) -> list["Box"]:
-        """Cut into squares of this side, smaller ones at the bottom and on the right; in row-major order."""
+    def parts(self, rows: int, columns: int) -> list["Box"]:
+        """Cut into pieces of so many rows and columns, smaller at the bottom and on the right; in row-major order."""
         return [
-            Box(top, min(top + side, self.bottom), left, min(left + side, self.right))
-            for top in range(self.top, self.bottom, side)
-            for left in range(self.left, self.right, side)
+            Box(top, min(top + rows, self.bottom), left, min(left + columns, self.right))
+            for top in range(self.top, self.bottom, rows)
+            for left in range(self.left, self.right, columns)
         ]
 
 
@@ -111,7 +111,7 @@ def whole(height: int, width: int) -> Box:
 
 def segments(height: int, width: int) -> list[Box]:
     """Boxes of the segments of a picture in pixels, in the order of the file."""
-    return whole(height, width).parts(SIDE)
+    return whole(height, width).parts(SIDE, SIDE)
 
 
 def segments_in(box: Box, width: int) -> Iterator[int]:

@@ -35,6 +35,8 @@ LATENT_UNIT = 4.0  # the prior sees ŷ in units of four steps, so that ±127 in 
 MIN_STD = 0.1  # of a latent, in steps
 QUARTERS = 4  # of the channels, and of the positions of each 2x2 cell
 CELL_ORDER = (0, 2, 3, 1)  # of the four positions of each 2x2 cell
+LOG2 = math.log(2)
+MIN_PROBABILITY = 1e-9  # 30 bits; what lies further out is coded by an escape
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,20 @@ class Logistic(NamedTuple):
 
     mean: Tensor
     std: Tensor
+
+
+def interval_bits(value: Tensor, p: Logistic) -> Tensor:
+    """-log2 of the mass of the unit interval around `value`, elementwise."""
+    distance = (value - p.mean).abs()
+    scale = p.std * (math.sqrt(3) / math.pi)
+    mass = torch.sigmoid((0.5 - distance) / scale) - torch.sigmoid((-0.5 - distance) / scale)
+    return -torch.log2(mass.clamp_min(MIN_PROBABILITY))
+
+
+def kl_bits(q: Normal, p: Normal) -> Tensor:
+    """KL(q || p) in bits, elementwise."""
+    variance = (q.std.square() + (q.mean - p.mean).square()) / (2 * p.std.square())
+    return (torch.log(p.std / q.std) + variance - 0.5) / LOG2
 
 
 class Analysis(nn.Module):

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vlae_codec.models.vlae import GROUPS, VLAE, Normal
+from vlae_codec.models.vlae import GROUPS, VLAE, Normal, interval_bits, kl_bits
 from vlae_codec.training.export import RATES
-from vlae_codec.training.objective import interval_bits, kl_bits, quantise
+from vlae_codec.training.objective import quantise
 
 ACTIVE_VARIANCE = 0.01
 

@@ -28,9 +28,9 @@ from vlae_codec.models.exact import (
     SegmentModel,
     whole_weight,
 )
-from vlae_codec.models.vlae import LATENT_UNIT, VLAE, Normal
+from vlae_codec.models.vlae import LATENT_UNIT, VLAE, Normal, interval_bits, kl_bits
 from vlae_codec.training.checkpoint import Checkpoint, averaged
-from vlae_codec.training.objective import interval_bits, kl_bits, quantise
+from vlae_codec.training.objective import quantise
 
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)  # rate indices at which things are measured
 PRUNING_RATES = tuple(i / 20 for i in range(21))  # rate indices at which channels of z may begin

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from vlae_codec.errors import UsageError
+from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.vlae import STRIDE, VLAE, Config
 from vlae_codec.training import checkpoint as checkpoints
 from vlae_codec.training.checkpoint import Checkpoint
@@ -28,11 +29,6 @@ from vlae_codec.training.config import TrainConfig
 from vlae_codec.training.data import Crops, Pixels
 from vlae_codec.training.objective import Terms, evaluate
 from vlae_codec.training.optimizer import MuonAdam, rank_and_world
-
-
-def fast_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware, so that autocast pays."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 @contextmanager
@@ -121,7 +117,7 @@ class Trainer:
 
     def autocast(self) -> AbstractContextManager[object]:
         """bfloat16 where it is fast."""
-        if self.device.type == "cuda" or fast_bfloat16():
+        if fast_bfloat16(self.device):
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 

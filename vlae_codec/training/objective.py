@@ -12,11 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vlae_codec.models.vlae import VLAE, Logistic, Normal
+from vlae_codec.models.vlae import VLAE, Logistic, interval_bits, kl_bits
 from vlae_codec.training.config import Objective
-
-LOG2 = math.log(2)
-MIN_PROBABILITY = 1e-9  # 30 bits; what lies further out is coded by an escape
 
 
 @dataclass(frozen=True)
@@ -40,20 +37,6 @@ class Terms:
     bpp: Tensor
     mse: Tensor
     kl_bpp: Tensor
-
-
-def interval_bits(value: Tensor, p: Logistic) -> Tensor:
-    """-log2 of the mass of the unit interval around `value`, elementwise."""
-    distance = (value - p.mean).abs()
-    scale = p.std * (math.sqrt(3) / math.pi)
-    mass = torch.sigmoid((0.5 - distance) / scale) - torch.sigmoid((-0.5 - distance) / scale)
-    return -torch.log2(mass.clamp_min(MIN_PROBABILITY))
-
-
-def kl_bits(q: Normal, p: Normal) -> Tensor:
-    """KL(q || p) in bits, elementwise."""
-    variance = (q.std.square() + (q.mean - p.mean).square()) / (2 * p.std.square())
-    return (torch.log(p.std / q.std) + variance - 0.5) / LOG2
 
 
 def quantise(model: VLAE, y: Tensor, rate: Tensor) -> tuple[list[Tensor], list[Logistic]]:

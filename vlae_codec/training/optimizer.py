@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from vlae_codec.models.blocks import fast_bfloat16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, from the source above
 MIN_SIDE = 16  # smaller matrices are left to Adam
 WIDE = 4  # longer side over the shorter from which Newton-Schulz on the squares is faster
@@ -35,8 +37,8 @@ def orthogonalise(x: Tensor, iterations: int = 5) -> Tensor:
 
 
 def newton_schulz(x: Tensor, iterations: int) -> Tensor:
-    """X <- (a + b S + c S²) X with S = X X', in bfloat16."""
-    x = x.bfloat16().contiguous()
+    """X <- (a + b S + c S²) X with S = X X', in bfloat16 where that is fast."""
+    x = (x.bfloat16() if fast_bfloat16(x.device) else x).contiguous()
     a, b, c = COEFFICIENTS
     for _ in range(iterations):
         square = x @ x.mT

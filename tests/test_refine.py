@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vlae_codec import codec, models, refine, tiles, transforms
+from vlae_codec.errors import UsageError
+from vlae_codec.images import Picture
+from vlae_codec.models.floating import floating
+from vlae_codec.refine import Choice
+
+Pixels = NDArray[np.uint8]
+LEVEL = 600
+
+
+def crop(photo: Pixels, height: int, width: int, channels: int = 3) -> Pixels:
+    return np.ascontiguousarray(photo[:height, :width, :channels])
+
+
+def costs(model: models.Model, pixels: Pixels, effort: int) -> list[float]:
+    """The Lagrangian of every choice of an effort, in bits."""
+    problem = refine.Problem(floating(model), pixels, transforms.rate_index(LEVEL))
+    with torch.no_grad():
+        y = transforms.analyse(model, pixels, LEVEL, torch.float32)
+        found = list(refine.choices(problem, y, effort, lambda done: None))
+        return [codec.lagrangian(model, pixels, choice, LEVEL) for choice in found]
+
+
+def test_a_search_finds_latents_that_cost_less(use_small_model: models.Model, photo: Pixels) -> None:
+    plain, cheap, *searched = costs(use_small_model, crop(photo, 96, 128), 6)
+    assert min(searched) < 0.995 * min(plain, cheap)
+
+
+def test_with_the_shipped_model_a_search_is_worth_bits(photo: Pixels) -> None:
+    pixels, model = np.ascontiguousarray(photo[100:228, 200:328]), models.load()
+    plain, cheap, *_, searched = costs(model, pixels, 5)
+    bits = codec.encode(Picture(pixels, None, {}), LEVEL / 10, effort=0).ledger.theoretical
+    assert cheap < plain - 0.001 * bits and searched < plain - 0.015 * bits
+
+
+def test_a_higher_effort_has_all_choices_of_the_lower_ones(use_small_model: models.Model, photo: Pixels) -> None:
+    pixels = crop(photo, 60, 90)
+    low, high = costs(use_small_model, pixels, 4), costs(use_small_model, pixels, 6)
+    assert low == high[: len(low)] and len(high) == len(low) + 2
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(70, 90, 3), (33, 50, 1), (1, 1, 3), (1100, 40, 3)])
+def test_files_of_a_search_decode(
+    use_small_model: models.Model, photo: Pixels, height: int, width: int, channels: int
+) -> None:
+    tall = np.concatenate([photo] * 3)
+    encoded = codec.encode(Picture(crop(tall, height, width, channels), None, {}), 60, effort=4)
+    assert codec.decode(encoded.data).pixels.shape == (height, width, channels)
+    assert 8 * len(encoded.data) == encoded.ledger.container + encoded.ledger.actual
+
+
+def test_a_search_gives_the_same_file_again(use_small_model: models.Model, photo: Pixels) -> None:
+    picture = Picture(crop(photo, 64, 64), None, {})
+    codec.decode(codec.encode(picture, 60).data)
+    assert codec.encode(picture, 60, effort=4).data == codec.encode(picture, 60, effort=4).data
+
+
+def test_progress_of_a_search_rises_to_one(use_small_model: models.Model, photo: Pixels) -> None:
+    seen: list[float] = []
+    codec.encode(Picture(crop(photo, 64, 900 // 2), None, {}), 60, effort=5, progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == 1 and len(seen) >= 32
+
+
+def test_without_noise_the_search_counts_what_the_codec_counts(use_small_model: models.Model, photo: Pixels) -> None:
+    pixels = crop(photo, 100, 120)
+    problem = refine.Problem(floating(use_small_model), pixels, transforms.rate_index(LEVEL))
+    with torch.no_grad():
+        y = transforms.analyse(use_small_model, pixels, LEVEL, torch.float32)
+        (segment,) = tiles.segments(*pixels.shape[:2])
+        counted = float(refine.Window(problem, torch.from_numpy(y)[None], segment, segment).cost(1e-4))
+        assert counted == pytest.approx(codec.lagrangian(use_small_model, pixels, Choice(y, 0.0), LEVEL), rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(512, 768), (768, 512), (2000, 1500), (16, 16), (1025, 3)])
+def test_windows_cover_every_latent_once(size: tuple[int, int]) -> None:
+    seen = np.zeros(tiles.latent_size(*size), int)
+    for segment in tiles.segments(*size):
+        for box in refine.cut(segment):
+            seen[box.rows, box.columns] += 1
+            assert box.size[0] * box.size[1] <= 32 * 48
+    assert (seen == 1).all()
+
+
+def test_a_picture_of_kodak_is_one_window() -> None:
+    assert [len(refine.cut(segment)) for segment in tiles.segments(512, 768) + tiles.segments(768, 512)] == [1, 1]
+
+
+@pytest.mark.parametrize("effort", [-1, 10])
+def test_efforts_that_do_not_exist_are_refused(photo: Pixels, effort: int) -> None:
+    with pytest.raises(UsageError, match=f"effort {effort}; 0 to 9"):
+        codec.encode(Picture(crop(photo, 8, 8), None, {}), effort=effort)
