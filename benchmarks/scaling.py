@@ -153,15 +153,14 @@ def main(megapixels: tuple[float, ...], quality: float, threads: int, jobs: int,
     """Seconds and peak memory of encoding and decoding, against the size of the picture."""
     common.use_threads(threads)
     where = common.provenance() | {"version": Vlae().version, "threads": str(threads)}
-    rows: list[Row] = []
+    results, rows = out / "results" / "scaling", list[Row]()
     with TemporaryDirectory() as folder:
         for direction in DIRECTIONS:
             for size in sorted(megapixels):
                 work = Work(direction, size, quality, jobs, Path(folder, f"{size:g}.vlae"))
                 rows.append(common.in_fresh_process(measure, work) | where)
+                common.write_rows(results.with_suffix(".csv"), COLUMNS, rows)
                 click.echo(table(rows[-1:]).splitlines()[-1], err=True)
-    results = out / "results" / "scaling"
-    common.write_rows(results.with_suffix(".csv"), COLUMNS, rows)
     plot(rows, out / "figures" / "scaling")
     report = (
         f"# Scaling: from {min(megapixels):g} to {max(megapixels):g} megapixels\n\n"
