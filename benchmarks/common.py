@@ -9,7 +9,9 @@ import importlib.util
 import multiprocessing
 import os
 import platform
+import resource
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import UTC, datetime
@@ -156,6 +158,16 @@ def in_fresh_process(function: Callable[[Task], Result], task: Task) -> Result:
     """The result of a process that did nothing else, so that its peak memory is the function's own."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, task).result()
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process ever had."""
+    # Linux hands ru_maxrss on to the programs that a process starts: it would be the parent's where that is larger.
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else []:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def use_threads(count: int) -> None:

@@ -6,8 +6,6 @@ libraries it needs. A first picture, not counted, pays for loading the model. "c
 pixels and bytes, with vlae's own stages apart; "load" reads and "write" writes files, of which the pictures are PNG.
 """
 
-import resource
-import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +44,7 @@ def measure(work: Work) -> list[Row]:
     run = _encode if work.direction == "encode" else _decode
     run(work.codec, work.paths[0], work.folder / work.paths[0].name)  # the warm-up
     rows = [row for path in work.paths for row in run(work.codec, path, work.folder / path.name)]
-    peak = _peak_megabytes()
+    peak = common.peak_megabytes()
     what = {
         "codec": work.codec.name,
         "settings": work.codec.settings,
@@ -56,16 +54,6 @@ def measure(work: Work) -> list[Row]:
         "peak_megabytes": f"{peak:.1f}",
     }
     return [row | what for row in rows]
-
-
-def _peak_megabytes() -> float:
-    """The most memory that this process ever had."""
-    # Linux hands ru_maxrss on to the programs that a process starts: it would be the parent's where that is larger.
-    status = Path("/proc/self/status")
-    for line in status.read_text().splitlines() if status.exists() else []:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def _encode(codec: Codec, path: Path, coded: Path) -> list[Row]:

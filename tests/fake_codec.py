@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
-from vlae_codec import bitstream, images
+from vlae_codec import bitstream, images, tiles
 from vlae_codec.bitstream import Container, Header, Segment
 from vlae_codec.images import Picture
 
@@ -60,12 +60,22 @@ class FakeCodec(ModuleType):
         progress(1.0)
         return Encoded(data, self.ledger(data))
 
-    def decode(self, data: bytes, *, max_pixels: int, progress: Callable[[float], None] | None = None) -> Picture:
+    def decode(
+        self,
+        data: bytes,
+        *,
+        max_pixels: int,
+        progress: Callable[[float], None] | None = None,
+        region: tuple[int, int, int, int] | None = None,
+        jobs: int = 1,
+    ) -> Picture:
         file = bitstream.parse(data, max_pixels)
         width, height = file.header.width, file.header.height
         samples = np.frombuffer(zlib.decompress(file.segments[0].payload), np.uint8)
         alpha = None if file.alpha is None else images.unpack_alpha(file.alpha, width, height)
-        return self.damage(Picture(samples.reshape(height, width, -1).copy(), alpha, file.metadata))
+        part = tiles.region(region or (0, 0, width, height), height, width)
+        pixels = samples.reshape(height, width, -1)[part.rows, part.columns].copy()
+        return self.damage(Picture(pixels, alpha, file.metadata))
 
     def ledger(self, data: bytes, *, max_pixels: int = 10**6) -> Ledger:
         sizes = bitstream.section_bits(data)

@@ -279,6 +279,8 @@ def test_what_cannot_be_reached_is_refused_with_the_best_value(target: list[str]
         (["encode", "text.vlae", "-o", "x"], 3, "text.vlae: no picture in a format that can be read"),
         (["decode", "text.vlae"], 4, "text.vlae: not a .vlae file"),
         (["info", "text.vlae"], 4, "text.vlae: not a .vlae file"),
+        (["decode", "--region", "1,2,3", "text.vlae"], 2, "region '1,2,3'; X,Y,W,H in pixels wanted"),
+        (["decode", "--jobs", "-1", "text.vlae"], 2, "is not in the range x>=0"),
         (["decode", "empty.vlae"], 4, "empty.vlae: empty file"),
         (["info", "newer.vlae"], 5, "newer.vlae: format version 2; this program reads 1"),
         (["encode", "--max-pixels", "47", "a.png"], 6, "a.png: 8x6 = 48 pixels; the limit is 47 (--max-pixels)"),
@@ -296,6 +298,16 @@ def test_refusals(arguments: list[str], code: int, message: str, vlae: Run) -> N
     found, out, err = vlae(*arguments)
     assert (found, out) == (code, "") and message in err
     assert {name: Path(name).read_bytes() for name in names()} == before
+
+
+def test_a_region_is_decoded_alone(vlae: Run) -> None:
+    vlae("encode", "a.png")
+    code, out, _ = vlae("decode", "--json", "--region", "2,1,5,4", "--jobs", "2", "a.vlae", "-o", "b.png")
+    record = json.loads(out)
+    assert code == 0 and (record["width"], record["height"]) == (5, 4)
+    assert np.array_equal(pixels_of("b.png"), PIXELS[1:5, 2:7] & 0xFE)
+    code, _, err = vlae("decode", "--region", "4,1,5,4", "a.vlae", "-o", "c.png")
+    assert code == 2 and "region of 5x4 pixels at 4,1" in err and "picture of 8x6" in err
 
 
 def test_max_pixels_reaches_the_decoder(vlae: Run) -> None:

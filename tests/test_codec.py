@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vlae_codec import bitstream, codec, metrics
+from vlae_codec import bitstream, codec, metrics, transforms
 from vlae_codec.bitstream import Segment
 from vlae_codec.entropy import FRACTIONS
 from vlae_codec.errors import BitstreamError, CodecError, IncompatibleError, LimitError, UsageError
@@ -40,7 +40,7 @@ def test_every_size_round_trips(photo: Pixels, size: tuple[int, int], channels: 
 @pytest.mark.usefixtures("use_small_model")
 def test_latents_of_the_file_are_those_of_the_encoder(photo: Pixels, small_model: Model) -> None:
     picture = crop(photo, 1100, 90)
-    y = codec.analyse(small_model, picture.pixels, 800, torch.float32)
+    y = transforms.analyse(small_model, picture.pixels, 800, torch.float32)
     found = codec.latents(codec.encode(picture, 80, effort=0).data) / FRACTIONS
     assert found.shape == y.shape and np.abs(found - y).max() <= 0.5001
 

@@ -16,14 +16,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from vlae_codec import bitsback, bitstream, codec, entropy, models, tiles
+from vlae_codec import bitsback, bitstream, codec, entropy, models, segments
 from vlae_codec.bitsback import PLAIN_STRIDE
 from vlae_codec.bitstream import Container, Header
 from vlae_codec.entropy import FRACTIONS, LEVELS, MEAN_STEPS, SYMBOL_MAX, Distributions, Ints, Kind, Stack
 from vlae_codec.images import Picture
 from vlae_codec.models.exact import MEAN_MAX, SegmentModel
 from vlae_codec.models.vlae import VLAE
-from vlae_codec.refine import Choice
 from vlae_codec.timing import Stopwatch
 from vlae_codec.training.export import hyper_grid, integers, prior_weights
 
@@ -112,8 +111,7 @@ def test_wild_latents_are_decoded_alike(arrays: Arrays, borrowed: bool) -> None:
     y = wild.clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.float32)
     model, level = models.load(), 700
     assert_wild(SegmentModel(model.prior, (5, 6), level), y)
-    (box,) = tiles.segments(5 * 16, 6 * 16)
-    segment, _ = codec.encode_segment(model, Choice(y, 0.0), box, level, borrowed, Stopwatch(None))
+    segment, _ = segments.encode(y, model, level, borrowed, 0.0, Stopwatch(None))
     assert segment.bits_back == borrowed
     header = Header(False, model.id, level, 6 * 16, 5 * 16)
     assert_decodes_alike(bitstream.pack(Container(header, {}, None, (segment,))), arrays)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vlae_codec import codec, models, refine, tiles
+from vlae_codec import codec, models, refine, tiles, transforms
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
 from vlae_codec.models.floating import floating
@@ -19,9 +19,9 @@ def crop(photo: Pixels, height: int, width: int, channels: int = 3) -> Pixels:
 
 def costs(model: models.Model, pixels: Pixels, effort: int) -> list[float]:
     """The Lagrangian of every choice of an effort, in bits."""
-    problem = refine.Problem(floating(model), pixels, codec.rate_index(LEVEL))
+    problem = refine.Problem(floating(model), pixels, transforms.rate_index(LEVEL))
     with torch.no_grad():
-        y = codec.analyse(model, pixels, LEVEL, torch.float32)
+        y = transforms.analyse(model, pixels, LEVEL, torch.float32)
         found = list(refine.choices(problem, y, effort, lambda done: None))
         return [codec.lagrangian(model, pixels, choice, LEVEL) for choice in found]
 
@@ -77,9 +77,9 @@ def test_progress_of_a_search_rises_to_one(use_small_model: models.Model, photo:
 
 def test_without_noise_the_search_counts_what_the_codec_counts(use_small_model: models.Model, photo: Pixels) -> None:
     pixels = crop(photo, 100, 120)
-    problem = refine.Problem(floating(use_small_model), pixels, codec.rate_index(LEVEL))
+    problem = refine.Problem(floating(use_small_model), pixels, transforms.rate_index(LEVEL))
     with torch.no_grad():
-        y = codec.analyse(use_small_model, pixels, LEVEL, torch.float32)
+        y = transforms.analyse(use_small_model, pixels, LEVEL, torch.float32)
         (segment,) = tiles.segments(*pixels.shape[:2])
         counted = float(refine.Window(problem, torch.from_numpy(y)[None], segment, segment).cost(1e-4))
         assert counted == pytest.approx(codec.lagrangian(use_small_model, pixels, Choice(y, 0.0), LEVEL), rel=0.02)

@@ -39,6 +39,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vlae_codec.errors import BitstreamError, IncompatibleError, LimitError
+from vlae_codec.limits import check_pixels
 
 MAGIC = b"VLAE"
 VERSION = 1
@@ -139,9 +140,7 @@ def parse(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
         LimitError: more than max_pixels, found before anything is allocated, or metadata beyond 16 MiB.
     """
     header = parse_header(data)
-    pixels = header.width * header.height
-    if pixels > max_pixels:
-        raise LimitError(f"{header.width}x{header.height} = {pixels} pixels; the limit is {max_pixels} (--max-pixels)")
+    check_pixels(header.width, header.height, max_pixels)
     sections = list(_parse_sections(data, header))
     metadata = {section.name: _parse_metadata(section) for section in sections if section.name in _METADATA}
     alpha = next((section.data for section in sections if section.name == "alpha"), None)

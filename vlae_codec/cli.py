@@ -173,6 +173,7 @@ def encode(
 @main.command()
 @_sources
 @_output
+@click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture, in pixels from the top left.")
 @_json
 @_max_pixels
 @console.many
@@ -185,6 +186,7 @@ def decode(sources: tuple[str, ...], output: str | None, as_json: bool, many: Ma
     \b
       vlae decode photo.vlae
       vlae decode photo.vlae -o photo.jpg
+      vlae decode --region 800,600,640,480 photo.vlae -o detail.png
       vlae decode - < photo.vlae > photo.png
     """
     from vlae_codec import jobs

@@ -6,7 +6,8 @@ Imports click, the standard library, errors and program, all else inside the fun
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import wraps
+from dataclasses import replace
+from functools import partial, wraps
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,7 +41,8 @@ _OPTIONS = (
         "--jobs",
         metavar="N",
         type=click.IntRange(min=0),
-        help="N processes of one thread each; 0 for one per core. Without it one file after the other, on all cores.",
+        help="N processes of one thread each, for one file N threads; 0 for one per core. Without it one file after "
+        "the other, on all cores.",
     ),
     click.option("--force", is_flag=True, help="Overwrite files that exist."),
     click.option(
@@ -84,8 +86,9 @@ def run(
     if many.dry_run:
         _summarize(_shown(chain(plan.unreadable, (batch.foresee(order, job) for job in plan.jobs)), as_json))
     elif len(sources) == 1 and not plan.has_folders and many.ray is None:
+        threads = batch.cores() if many.jobs == 0 else many.jobs or 1
         with _progress(plan.jobs[0].source) as progress:
-            outcome = batch.done(order, plan.jobs[0], progress)
+            outcome = batch.done(replace(order, task=partial(task, jobs=threads)), plan.jobs[0], progress)
         _print(outcome, as_json)
     else:
         plan.make_folders()

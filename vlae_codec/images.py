@@ -20,10 +20,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from vlae_codec import orientation
 from vlae_codec.bitstream import MAX_PIXELS
-from vlae_codec.errors import BitstreamError, CodecError, InputError, LimitError, OutputError
+from vlae_codec.errors import BitstreamError, CodecError, InputError, OutputError
+from vlae_codec.limits import check_pixels
 
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "PPM", "GIF", "JPEG2000")
-BYTES_PER_PIXEL = 8  # what reading alone takes: Pillow's copy has 4 for most modes, the arrays made from it 4 more
 WEBP_SIDE_MAX = 16383
 
 Samples = NDArray[np.uint8]
@@ -67,7 +67,7 @@ def read(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
             image = Image.open(BytesIO(data), formats=READABLE)
         except UnidentifiedImageError as error:
             raise InputError(f"{name}: no picture in a format that can be read ({', '.join(READABLE)})") from error
-        _check_size(image.size, name, max_pixels)
+        check_pixels(*image.size, max_pixels, name)
         _check_frames(image, name)
         image.load()
         return _picture(image, name)
@@ -96,14 +96,6 @@ def _pillow_without_limit() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-
-
-def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    pixels = size[0] * size[1]
-    if pixels > max_pixels:
-        found = f"{size[0]}x{size[1]} = {pixels} pixels; the limit is {max_pixels} (--max-pixels)"
-        memory = f"{pixels * BYTES_PER_PIXEL / 2**30:.1f} GiB of memory"
-        raise LimitError(f"{name}: {found}; only to read them takes about {memory}")
 
 
 def _check_frames(image: Image.Image, name: str) -> None:

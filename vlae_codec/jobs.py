@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlae_codec import bitstream, files, inspection, rate
+from vlae_codec import bitstream, files, inspection, rate, tiles
 from vlae_codec.errors import CodecError, TargetError
 from vlae_codec.files import STREAM, Job, shown
 from vlae_codec.rate import Target
@@ -38,10 +38,12 @@ def encode(
     force: bool,
     max_pixels: int,
     progress: Progress,
+    jobs: int = 1,
 ) -> "tuple[Record, Ledger]":
     """A picture's file -> a .vlae file. The record's seconds are those of the coding alone.
 
     Args:
+        jobs: threads that code segments side by side.
         target: decides the quality if there is one.
         metadata: those of "icc", "exif" and "xmp" that are kept.
     """
@@ -55,9 +57,9 @@ def encode(
     start = time.perf_counter()
     with _naming(job.source):
         if target:
-            encoded = _meeting(target, picture, effort, progress)
+            encoded = _meeting(target, picture, effort, jobs, progress)
         else:
-            encoded = codec.encode(picture, quality, effort=effort, progress=progress)
+            encoded = codec.encode(picture, quality, effort=effort, jobs=jobs, progress=progress)
         record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": effort}
         record |= {"seconds": time.perf_counter() - start, "ledger": _ledger_record(encoded.ledger)}
         if verify:
@@ -66,10 +68,18 @@ def encode(
     return record, encoded.ledger
 
 
-def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> tuple[Record, None]:
-    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone; there is no ledger."""
+def decode(
+    job: Job, *, force: bool, max_pixels: int, progress: Progress, region: str | None = None, jobs: int = 1
+) -> tuple[Record, None]:
+    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone; there is no ledger.
+
+    Args:
+        region: "X,Y,W,H" of the part that is wanted.
+        jobs: threads that decode segments side by side.
+    """
     from vlae_codec import images
 
+    wanted = None if region is None else tiles.parse_region(region)
     suffix = ".png" if job.target == STREAM else Path(job.target).suffix
     files.check_target(job.target, force)
     with _naming(job.target):
@@ -80,7 +90,7 @@ def decode(job: Job, *, force: bool, max_pixels: int, progress: Progress) -> tup
         from vlae_codec import codec
 
         start = time.perf_counter()
-        picture = codec.decode(data, max_pixels=max_pixels, progress=progress)
+        picture = codec.decode(data, region=wanted, jobs=jobs, max_pixels=max_pixels, progress=progress)
         seconds = time.perf_counter() - start
     with _naming(job.target):
         image_file = images.write(picture, suffix)
@@ -104,7 +114,7 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
     return record | {"ledger": _ledger_record(ledger)}, ledger
 
 
-def _meeting(target: Target, picture: "Picture", effort: int, progress: Progress) -> "Encoded":
+def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress) -> "Encoded":
     """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
     from vlae_codec import codec, metrics
 
@@ -118,7 +128,7 @@ def _meeting(target: Target, picture: "Picture", effort: int, progress: Progress
 
         def code(level: int) -> "Encoded":
             progress(next(done) / (passes + 1))
-            return codec.encode(picture, level / 10, effort=effort)
+            return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
 
         if target.psnr is not None:
             return rate.smallest_reaching(target.psnr, code, psnr, start, passes)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from vlae_codec import tiles
 from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.vlae import VLAE, interval_bits, kl_bits
-from vlae_codec.tiles import LATENT, Box
+from vlae_codec.tiles import Box
 
 Floats = NDArray[np.float32]
 Progress = Callable[[float], None]
@@ -60,7 +60,7 @@ class Choice:
 
     def part(self, box: Box) -> Floats:
         """The latents of a box."""
-        return np.ascontiguousarray(self.y[:, box.rows, box.columns])
+        return self.y[:, box.rows, box.columns]
 
 
 def choices(problem: Problem, y: Floats, effort: int, progress: Progress) -> Iterator[Choice]:
@@ -97,22 +97,7 @@ def refine(problem: Problem, y: Floats, steps: int, progress: Progress) -> Float
 
 def cut(segment: Box) -> list[Box]:
     """The windows of a segment."""
-    sides = WINDOW if segment.size[1] >= segment.size[0] else WINDOW[::-1]
-    rows, columns = (
-        [slice(start, min(start + side, span.stop)) for start in range(span.start, span.stop, side)]
-        for span, side in zip(segment, sides, strict=True)
-    )
-    return [Box(r, c) for r in rows for c in columns]
-
-
-def widened(span: slice, start: int, stop: int) -> slice:
-    """With a halo, as far as there is something."""
-    return slice(max(span.start - HALO, start), min(span.stop + HALO, stop))
-
-
-def within(inner: slice, outer: slice) -> slice:
-    """`inner` counted from the beginning of `outer`."""
-    return slice(inner.start - outer.start, inner.stop - outer.start)
+    return segment.parts(*(WINDOW if segment.size[1] >= segment.size[0] else WINDOW[::-1]))
 
 
 class Window:
@@ -126,14 +111,11 @@ class Window:
 
     def __init__(self, problem: Problem, around: Tensor, segment: Box, box: Box):
         self.problem = problem
-        region = Box(*(widened(span, 0, end) for span, end in zip(box, around.shape[-2:], strict=True)))
-        coded = Box(*(widened(span, part.start, part.stop) for span, part in zip(box, segment, strict=True)))
+        region = box.grown(HALO, (around.shape[-2], around.shape[-1]))
         self.y = around[..., box.rows, box.columns].clone().requires_grad_()
         self.around = around[..., region.rows, region.columns].clone()
-        self.box = Box(*map(within, box, region))
-        self.coded = Box(*map(within, coded, region))
-        rows, columns = (slice(span.start * LATENT, span.stop * LATENT) for span in region)
-        pixels = torch.tensor(problem.pixels[rows, columns])
+        self.box, self.coded = box.within(region), region.common(segment).within(region)
+        pixels = torch.tensor(problem.pixels[region.pixels.rows, region.pixels.columns])
         self.picture = pixels.permute(2, 0, 1)[None].float() / 255 - 0.5
         self.noise = torch.Generator().manual_seed(0)
 

@@ -1,5 +1,6 @@
 """Where the time goes: seconds by the name of a stage."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,18 +12,22 @@ Stages = dict[str, float]
 
 
 class Stopwatch:
-    """Adds up seconds by the name of a stage."""
+    """Adds up seconds by the name of a stage, without those of stages inside it; seconds of all threads add up."""
 
     def __init__(self, stages: Stages | None):
         self.stages: Stages = stages if stages is not None else {}
+        self.thread, self.lock = threading.local(), threading.Lock()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Time what happens inside."""
-        began, inner = time.perf_counter(), sum(self.stages.values())
+        outer, self.thread.inside = getattr(self.thread, "inside", 0.0), 0.0
+        began = time.perf_counter()
         yield
-        nested = sum(self.stages.values()) - inner
-        self.stages[stage] = self.stages.get(stage, 0.0) + time.perf_counter() - began - nested
+        passed = time.perf_counter() - began
+        with self.lock:
+            self.stages[stage] = self.stages.get(stage, 0.0) + passed - self.thread.inside
+        self.thread.inside = outer + passed
 
 
 class TimedModel:

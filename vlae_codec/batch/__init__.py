@@ -12,12 +12,13 @@ with Existing.SKIP. Importing this imports neither torch nor ray.
 from collections.abc import Generator, Sequence
 
 from vlae_codec import files
+from vlae_codec.batch.local import cores
 from vlae_codec.batch.order import Existing, Order, Outcome, done, foresee, perform
 from vlae_codec.batch.plan import Plan, plan
 from vlae_codec.errors import UsageError
 from vlae_codec.files import Job
 
-__all__ = ["Existing", "Order", "Outcome", "Plan", "done", "foresee", "outcomes", "perform", "plan"]
+__all__ = ["Existing", "Order", "Outcome", "Plan", "cores", "done", "foresee", "outcomes", "perform", "plan"]
 
 
 def outcomes(
@@ -39,7 +40,7 @@ def outcomes(
     if ray is None:
         from vlae_codec.batch import local
 
-        return local.outcomes(order, jobs, processes or local.cores())
+        return local.outcomes(order, jobs, processes or cores())
     from vlae_codec.batch import cluster
 
     return cluster.outcomes(order, jobs, ray, processes or None)

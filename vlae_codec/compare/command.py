@@ -37,10 +37,13 @@ def _qualities(_context: click.Context, _option: click.Parameter, value: str | N
               help="Of jpeg, jpeg444, webp, avif, jxl, j2k, heic, vvc; or all.")  # fmt: skip
 @click.option("-q", "--quality", metavar="Q", type=click.FloatRange(0, 100), default=50.0, show_default=True,
               help="Of vlae, 0 to 100: the others take as many bytes as it does.")  # fmt: skip
+@click.option("-e", "--effort", metavar="E", type=click.IntRange(0, 9), default=3, show_default=True,
+              help="Of vlae, as of vlae encode.")  # fmt: skip
 @click.option("--qualities", metavar="Q,Q,...", callback=_qualities,
               help="Curves instead: several qualities of vlae, and from four on BD-rates.")  # fmt: skip
 @click.option("--csv", "table", metavar="FILE", help="Write a line for each file there.")
 @click.option("--plot", "figure", metavar="FILE", help="Draw the curves there: .png, .svg or .pdf.")
+@click.option("--html", "page", metavar="PAGE", help="Write one self-contained page to look at: slider, zoom, maps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture and quality on stdout.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.option("--max-pixels", metavar="N", type=click.IntRange(min=1), help="Refuse larger pictures.")
@@ -54,29 +57,30 @@ def compare(sources: tuple[str, ...], quality: float, qualities: list[float] | N
 
     \b
       vlae compare photo.png
-      vlae compare photo.png --codec all -q 30
+      vlae compare photo.png --codec all -q 30 -e 6
+      vlae compare *.jpg --html page.html
       vlae compare *.png --qualities 20,40,60,80 --plot curves.png --csv curves.csv
     """
-    table, figure, force = options["table"], options["figure"], options["force"]
+    table, figure, page, force = (options[name] for name in ("table", "figure", "page", "force"))
     levels = qualities or [quality]
-    _check_outputs(table, figure, force)
+    _check_outputs([table, figure, page], figure, force)
     _check_installed({"bjontegaard": len(levels) > 1, "matplotlib": figure is not None})
-    groups = _measure_all(sources, levels, options["others"], options["as_json"], options["max_pixels"])
+    groups = _measure_all(sources, levels, options)
     if len(levels) > 1 and groups[0]:
         _print_differences(groups, options["as_json"])
     if groups[0]:
-        _write_outputs(groups, table, figure, force)
+        _write_outputs(groups, table, figure, page, force)
     if failures := len(sources) - len(groups[0]):
         raise BatchError(f"{failures} of {len(sources)} files failed")
 
 
-def _check_outputs(table: str | None, figure: str | None, force: bool) -> None:
+def _check_outputs(targets: Sequence[str | None], figure: str | None, force: bool) -> None:
     """Refuse before the work what would be refused after it."""
     from vlae_codec import files
 
-    for target in filter(None, (table, figure)):
+    for target in filter(None, targets):
         if target == files.STREAM:
-            raise UsageError("--csv and --plot want the name of a file, not -")
+            raise UsageError("--csv, --plot and --html want the name of a file, not -")
         files.check_target(target, force)
     if figure and Path(figure).suffix.lower() not in FIGURES:
         raise OutputError(f"{figure}: no format for a plot; one of {' '.join(FIGURES)} wanted")
@@ -90,12 +94,11 @@ def _check_installed(wanted: dict[str, bool]) -> None:
             raise UsageError(reason)
 
 
-def _measure_all(
-    sources: Sequence[str], levels: Sequence[float], others: "list[Codec]", as_json: bool, max_pixels: int | None
-) -> Groups:
+def _measure_all(sources: Sequence[str], levels: Sequence[float], options: dict[str, Any]) -> Groups:
     """Each picture at each quality, printed as soon as it is there. A picture that fails does so at all qualities."""
     from tqdm import tqdm
 
+    others: list[Codec] = options["others"]
     groups: Groups = [[] for _ in levels]
     with tqdm(total=len(sources) * len(levels) * (len(others) + 1), leave=False, disable=None, unit="codec") as bar:
 
@@ -105,7 +108,7 @@ def _measure_all(
 
         for source in sources:
             try:
-                found = _measure(source, levels, others, max_pixels, watch)
+                found = _measure(source, levels, options, watch)
             except Exception as error:
                 if len(sources) == 1:
                     raise
@@ -114,21 +117,22 @@ def _measure_all(
             for group, comparison in zip(groups, found, strict=True):
                 group.append(comparison)
                 bar.clear()
-                _print(comparison, as_json)
+                _print(comparison, options["as_json"])
     return groups
 
 
 def _measure(
-    source: str, levels: Sequence[float], others: "list[Codec]", max_pixels: int | None, watch: Callable[[str], None]
+    source: str, levels: Sequence[float], options: dict[str, Any], watch: Callable[[str], None]
 ) -> "list[Comparison]":
     from vlae_codec import files, images
     from vlae_codec.bitstream import MAX_PIXELS
 
     name = files.shown(source)
-    picture = images.read(files.read_bytes(source), name, max_pixels or MAX_PIXELS)
+    picture = images.read(files.read_bytes(source), name, options["max_pixels"] or MAX_PIXELS)
     from vlae_codec.compare.equal_bytes import compare as at_equal_bytes  # torch takes a second to import
 
-    return [at_equal_bytes(name, picture.pixels, level, others, watch) for level in levels]
+    others, effort = options["others"], options["effort"]
+    return [at_equal_bytes(name, picture.pixels, level, others, effort, watch) for level in levels]
 
 
 def _print(comparison: "Comparison", as_json: bool) -> None:
@@ -144,7 +148,7 @@ def _print_differences(groups: Groups, as_json: bool) -> None:
     click.echo(json.dumps(report.differences_record(found)) if as_json else report.differences_text(found))
 
 
-def _write_outputs(groups: Groups, table: str | None, figure: str | None, force: bool) -> None:
+def _write_outputs(groups: Groups, table: str | None, figure: str | None, page: str | None, force: bool) -> None:
     """The one place where files are written: another kind of output is another `if` here."""
     from vlae_codec import files
     from vlae_codec.compare import report
@@ -155,3 +159,7 @@ def _write_outputs(groups: Groups, table: str | None, figure: str | None, force:
         from vlae_codec.compare.plot import plot
 
         files.write_atomic(figure, plot(groups, Path(figure).suffix.lower()), force)
+    if page:
+        from vlae_codec.compare import page as pages
+
+        pages.write([c for group in groups for c in group], Path(page))

@@ -34,18 +34,19 @@ class Coded(NamedTuple):
 
 
 def compare(
-    name: str, pixels: Pixels, quality: float, others: Sequence[Codec], watch: Watch = lambda _: None
-) -> Comparison:
+    name: str, pixels: Pixels, quality: float, others: Sequence[Codec], effort: int = 3,
+    watch: Watch = lambda _: None,
+) -> Comparison:  # fmt: skip
     """vlae's file of a picture (H, W, 3 or 1), and one of at most its size of each other codec.
 
     Takes some seven encodes with each of them. A codec that is not installed, refuses the picture, or has no file as
     small is named in `missing`.
 
     Args:
-        quality: of vlae, 0 to 100.
+        quality, effort: of vlae, 0 to 100 and 0 to 9.
     """
     watch("vlae")
-    first, ledger = _vlae(pixels, quality)
+    first, ledger = _vlae(pixels, quality, effort)
     contenders, missing = [first], []
     for other in others:
         watch(other.name)
@@ -56,13 +57,13 @@ def compare(
     return Comparison(name, pixels, tuple(contenders), tuple(missing), ledger, bits_map(first.data, pixels.size))
 
 
-def _vlae(pixels: Pixels, quality: float) -> tuple[Contender, dict[str, float]]:
+def _vlae(pixels: Pixels, quality: float, effort: int) -> tuple[Contender, dict[str, float]]:
     _warm_up()
     started = time.perf_counter()
-    encoded = codec.encode(Picture(pixels, None, {}), quality)
+    encoded = codec.encode(Picture(pixels, None, {}), quality, effort=effort)
     seconds = time.perf_counter() - started
     header = bitstream.parse_header(encoded.data)
-    about = ("vlae", "vlae-codec", f"{__version__}, model {header.model.hex()}", "defaults")
+    about = ("vlae", "vlae-codec", f"{__version__}, model {header.model.hex()}", f"effort {effort}")
     coded = Coded(header.quality / 10, encoded.data, seconds)
     ledger = {key: value for key, value in asdict(encoded.ledger).items() if key != "y_groups"}
     return _measured(about, coded, pixels, lambda data: codec.decode(data, max_pixels=pixels.size).pixels), ledger

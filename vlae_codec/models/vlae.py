@@ -58,6 +58,16 @@ class Config:
     lambda_low: float = 0.0005
     lambda_high: float = 0.256
 
+    @property
+    def analysis_halo(self) -> int:
+        """How many latents' pixels on each side of its own a latent depends on: each block sees one position far."""
+        return -(-(4 * self.blocks4 + 8 * self.blocks8 + 16 * self.blocks16) // 16)
+
+    @property
+    def synthesis_halo(self) -> int:
+        """How many latents on each side of its own a pixel depends on; the last convolution sees a position, too."""
+        return -(-(4 * (self.blocks4 + 1) + 8 * self.blocks8 + 16 * self.blocks16) // 16)
+
     def rate_to_lambda(self, rate: Tensor) -> Tensor:
         """λ of the loss bits/pixel + λ·MSE (0..255 scale) for rate indices 0 to 1; log-linear."""
         return self.lambda_low * (self.lambda_high / self.lambda_low) ** rate
