@@ -19,8 +19,8 @@ const KEYS = {
 
 function onKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || byId("keys").open) return;
-  const held = event.target.closest("button, a, input:not(:checked), [role=region]");
-  if (event.key === " " && !held) peek(true);
+  const takesSpace = event.target.closest("button, a, input:not(:checked), [role=region]");
+  if (event.key === " " && !takesSpace) peek(true);
   else if (event.shiftKey && PAN[event.key]) stage.pan(...PAN[event.key].map((step) => step * PAN_STEP));
   else if (event.target === slider && event.key === "Home") setSlider(0);
   else if (event.target === slider && event.key === "End") setSlider(100);
@@ -35,18 +35,19 @@ function onPointerDown(event) {
   if (event.button !== 0 || (!slider.inert && onGrip(event))) return;
   const start = { x: event.clientX, y: event.clientY };
   let last = start;
-  const move = (next) => {
+  const gesture = new AbortController();
+  const on = (type, act) => stage.element.addEventListener(type, act, { signal: gesture.signal });
+  if (stage.pannable) stage.element.setPointerCapture(event.pointerId);
+  on("pointermove", (next) => {
     if (stage.pannable) stage.pan(next.clientX - last.x, next.clientY - last.y);
     last = { x: next.clientX, y: next.clientY };
-  };
-  const done = (end) => {
-    stage.element.removeEventListener("pointermove", move);
+  });
+  on("pointercancel", () => gesture.abort());
+  on("pointerup", (end) => {
+    gesture.abort();
     const still = Math.hypot(end.clientX - start.x, end.clientY - start.y) < 4;
-    if (still && end.type === "pointerup" && state.view === "flicker") flip();
-  };
-  if (stage.pannable) stage.element.setPointerCapture(event.pointerId);
-  stage.element.addEventListener("pointermove", move);
-  for (const type of ["pointerup", "pointercancel"]) stage.element.addEventListener(type, done, { once: true });
+    if (still && state.view === "flicker") flip();
+  });
 }
 
 function onGrip(event) {

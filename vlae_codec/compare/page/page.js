@@ -1,12 +1,12 @@
-/* The page: what is chosen, drawn into the elements of template.html; and every key and button. */
+/* What is chosen, and how it is drawn into the elements of template.html. */
 
 const byId = (id) => document.getElementById(id);
 const parsed = (id) => JSON.parse(byId(id).textContent);
 const PICTURES = parsed("pictures");
-const GAINS = [2, 4, 8, 16];
+const GAINS = Array.from(document.getElementsByName("gain"), (radio) => Number(radio.value));
 const THEMES = ["system", "light", "dark"];
 const VIEWS = { s: "slider", f: "flicker", e: "error", b: "bits" };
-const KEY_ZOOMS = { 0: "fit", 1: 1, 2: 2, 4: 4 };
+const KEY_ZOOMS = Object.fromEntries(ZOOMS.map((zoom) => [zoom === "fit" ? 0 : zoom, zoom]));
 const PAN = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const PAN_STEP = 64;
 
