@@ -27,7 +27,6 @@ def cluster() -> Iterator["ray.cluster_utils.Cluster"]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_health_check_timeout_ms", "3000")
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": MEMORY})
         yield cluster
         cluster.shutdown()
