@@ -54,6 +54,8 @@ def measure(paths: list[Path], processes: int, folder: Path) -> Row:
         if set(plan[:processes]) <= seen:
             times.append(perf_counter())
     count, seconds = len(times) - 1, times[-1] - times[0]
+    if not count:
+        raise click.ClickException("all files were done before every process had started; more --files wanted")
     measured = {"files": str(count), "seconds": f"{seconds:.3f}", "files_per_second": f"{count / seconds:.3f}"}
     return {"jobs": str(processes), "width": str(WIDTH), "height": str(HEIGHT), **measured}
 
