@@ -1,7 +1,8 @@
 """The `vlae` command: options, messages, exit codes. Arguments go in; `console` calls `jobs` for each file.
 
-Imports click, the standard library, errors, console and program, all else inside the commands: --help answers at once. A command
-is a function under `@main.command()`; whatever it raises, `Program` makes one line on stderr and an exit code of it.
+Imports click, the standard library, errors, console and program, all else inside the commands: --help answers at once.
+A command is a function under `@main.command()`; whatever it raises, `Program` makes one line on stderr and an exit code
+of it.
 """
 
 import math
