@@ -27,6 +27,7 @@ def cluster() -> Iterator["ray.cluster_utils.Cluster"]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_agent_register_timeout_ms", "120000")  # a busy machine needs more than by default
         cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
         yield cluster
         cluster.shutdown()
