@@ -18,7 +18,7 @@ from vlae_codec.files import Job
 def copy(job: Job, *, force: bool, progress: Any, **_options: Any) -> tuple[dict[str, Any], None]:
     """The output is the input's text, twice."""
     files.check_target(job.target, force)
-    text = files.read_bytes(job.source).decode()
+    text = files.read_bytes(job.source).decode("latin-1")
     if text == "bad":
         raise InputError(f"{files.shown(job.source)}: bad")
     if text == "panic":
@@ -36,7 +36,7 @@ def copy(job: Job, *, force: bool, progress: Any, **_options: Any) -> tuple[dict
     if text == "stuck":  # with its temporary file on the disk
         Path(f"pid-{os.getpid()}").touch()
         os.fsync = lambda _file: time.sleep(600)
-    files.write_atomic(job.target, text.encode() * 2, force)
+    files.write_atomic(job.target, text.encode("latin-1") * 2, force)
     record = {"input": job.source, "output": job.target, "width": 1, "height": 1, "pid": os.getpid()}
     return record | {"threads": os.environ.get("OMP_NUM_THREADS")}, None
 

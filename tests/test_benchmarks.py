@@ -7,14 +7,15 @@ import zlib
 from dataclasses import dataclass
 from types import ModuleType
 
+import batch_tasks
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, JpegImagePlugin
 
 import vlae_codec
-from benchmarks import bits_back, codecs, common, curves, figure, rate_distortion, readme, speed
-from vlae_codec import bitstream, images, metrics
+from benchmarks import bits_back, codecs, common, curves, figure, rate_distortion, readme, speed, throughput
+from vlae_codec import bitstream, images, jobs, metrics
 
 ANCHORS = common.HERE / "anchors" / "kodak"
 
@@ -262,3 +263,14 @@ def test_work_is_shared_among_processes_and_all_results_arrive():
 def test_readme_has_the_figures_of_the_results() -> None:
     text = readme.README.read_text(encoding="utf-8")
     assert readme.with_figures(text) == text
+
+
+def test_throughput_counts_the_files_after_the_warm_up_and_tells_whether_the_bar_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "encode", batch_tasks.copy)
+    _run(throughput.main, "--files", "3", "--jobs", "1", "--out", tmp_path)
+    rows = _rows(tmp_path / "results" / "throughput.csv")
+    assert [(row["jobs"], row["files"]) for row in rows] == [("1", "3")]
+    rows = [{"jobs": "1", "files_per_second": "2.0"}, {"jobs": "2", "files_per_second": "3.3"}]
+    assert throughput.table(rows).splitlines()[-1].endswith("1.65 times; bar 1.7: broken")
+    rows[1]["files_per_second"] = "3.4"
+    assert throughput.table(rows).splitlines()[-1].endswith("1.70 times; bar 1.7: holds")

@@ -15,7 +15,7 @@ from vlae_codec.files import Job
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own are not ours to mend
-MEMORY = 80 * 2**20  # bytes, for each node's object store; the least that Ray takes is 75 MB
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}  # bytes; the least that Ray takes is 75 MB
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def cluster() -> Iterator["ray.cluster_utils.Cluster"]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_health_check_timeout_ms", "3000")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": MEMORY})
+        patch.setenv("RAY_agent_register_timeout_ms", "120000")  # a busy machine needs more than by default
+        cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
         yield cluster
         cluster.shutdown()
 
@@ -36,7 +36,7 @@ def cluster() -> Iterator["ray.cluster_utils.Cluster"]:
 @pytest.fixture
 def second(cluster: "ray.cluster_utils.Cluster") -> Iterator[Callable[[], None]]:
     """Another node; call it to kill that."""
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=MEMORY)]
+    nodes = [cluster.add_node(**NODE)]
 
     def kill() -> None:
         cluster.remove_node(nodes.pop(), allow_graceful=False)

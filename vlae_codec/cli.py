@@ -1,7 +1,8 @@
-"""The `vlae` command: options, messages, exit codes. Arguments go in; per file there is one call into `jobs`.
+"""The `vlae` command: options, messages, exit codes. Arguments go in; `console` calls `jobs` for each file.
 
-Imports click, the standard library, errors and program, all else inside the commands: --help answers at once. A command
-is a function under `@main.command()`; whatever it raises, `Program` makes one line on stderr and an exit code of it.
+Imports click, the standard library, errors, console and program, all else inside the commands: --help answers at once.
+A command is a function under `@main.command()`; whatever it raises, `Program` makes one line on stderr and an exit code
+of it.
 """
 
 import math
@@ -59,7 +60,8 @@ _output = click.option(
     *("-o", "--output"),
     metavar="OUT",
     type=_path,
-    help="File, folder that exists, or - for stdout. Without it the output stands beside the input.",
+    help="File, folder, or - for stdout. A folder must exist, unless an input is one. Without it the output stands "
+    "beside the input.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file on stdout.")
 _bits = click.option("--bits", is_flag=True, help="Print where the bits went.")
@@ -162,6 +164,7 @@ def encode(
       vlae encode photo.jpg
       vlae encode -q 30 --verify photo.png -o small.vlae
       vlae encode --size 100k photo.jpg
+      vlae encode -r photos -o small --jobs 0 --existing skip
       cat photo.jpg | vlae encode - > photo.vlae
     """
     from vlae_codec import jobs

@@ -60,18 +60,22 @@ def plan(sources: Sequence[str], output: str | None, suffix: str, recursive: boo
     if output is not None and (output == files.STREAM or files.exists(output)):
         raise UsageError(f"-o {shown(output)} is no folder, as many outputs need")
     wanted = PICTURES if suffix == CODED else frozenset({CODED})
-    jobs: list[Job] = []
     unreadable: list[Outcome] = []
+    jobs: list[Job] = []
     for source in sources:
-        if source not in folders:
-            jobs.append(Job(source, files.target_of(source, output, suffix)))
-            continue
-        for name in _found(source, wanted, unreadable):
-            jobs.append(Job(_below(source, name), _below(output or source, str(_renamed(name, suffix)))))
+        found = _found(source, wanted, unreadable) if source in folders else None
+        jobs += _jobs_of(source, found, output, suffix)
     if not jobs and not unreadable:
         raise InputError(f"{shown(folders[0])}: no files with one of the suffixes {' '.join(sorted(wanted))}")
     collisions.refuse(jobs, files.STREAM, shown)
     return Plan(jobs, unreadable, has_folders=True)
+
+
+def _jobs_of(source: str, found: list[str] | None, output: str | None, suffix: str) -> list[Job]:
+    """Those of a folder in which these names were found; None for a file."""
+    if found is None:
+        return [Job(source, files.target_of(source, output, suffix))]
+    return [Job(_below(source, name), _below(output or source, str(_renamed(name, suffix)))) for name in found]
 
 
 def _renamed(name: str, suffix: str) -> PurePath:
