@@ -1,4 +1,4 @@
-"""The codecs that are measured: vlae, and the ones of Pillow to compare it with.
+"""The codecs that are measured: vlae, and those of `vlae compare`.
 
 Pixels (H, W, 3) in, bytes out, and back. A codec has a name, its settings (all but the quality that decides the
 bytes), its version, the qualities of its curve, and a middle one that gives about 0.7 bits per pixel on Kodak.
@@ -6,16 +6,15 @@ vlae is called as its users call it, and imported only then: the processes that 
 must not hold torch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from io import BytesIO
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import click
 import numpy as np
-import PIL
-from PIL import Image, features
 
 from benchmarks.common import Pixels, source_digest
+from vlae_codec.compare import codecs as compared
 
 LEDGER = ("theoretical", "actual", "overhead", "y", "z_gross", "bits_back")
 """The bits of vlae's ledger that a csv keeps."""
@@ -32,35 +31,34 @@ class Coded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PillowCodec:
-    """A format that Pillow reads and writes."""
+class Other:
+    """A codec of `vlae compare`, with the qualities of its curve; called `name` in results."""
 
-    name: str
-    library: str
-    options: Mapping[str, object] = field(hash=False)
+    codec: compared.Codec
     qualities: tuple[float, ...]
     middle: float
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.codec.name)
 
     @property
     def settings(self) -> str:
-        """The options as Pillow is given them."""
-        return ", ".join(f"{key} {value}" for key, value in self.options.items())
+        """All that it is told but the quality."""
+        return self.codec.settings
 
     @property
     def version(self) -> str:
-        """Of Pillow, and of the library that does the work."""
-        return f"Pillow {PIL.__version__}, {self.library} {features.version(self.library)}"
+        """Of its library, and of what calls it."""
+        return self.codec.version
 
     def encode(self, pixels: Pixels, quality: float, stages: Stages | None = None) -> Coded:
-        """A file without metadata; `stages` stays empty, as Pillow does not look inside."""
-        file = BytesIO()
-        Image.fromarray(pixels).save(file, self.name, quality=int(quality), **self.options)
-        return Coded(file.getvalue(), {})
+        """A file without metadata; `stages` stays empty, as nobody looks inside."""
+        return Coded(self.codec.encode(pixels, quality), {})
 
     def decode(self, data: bytes, stages: Stages | None = None) -> Pixels:
         """RGB; `stages` stays empty."""
-        with Image.open(BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
+        return np.ascontiguousarray(self.codec.decode(data))
 
 
 @dataclass(frozen=True)
@@ -95,28 +93,37 @@ class Vlae:
         return codec.decode(data, stages=stages).pixels
 
 
-Codec = Vlae | PillowCodec
+Codec = Vlae | Other
 
+_STEPS = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
+_AVIF_STEPS = (15, 25, 35, 45, 55, 65, 75, 85, 92)
 BASELINES = (
-    PillowCodec(
-        "JPEG",
-        "libjpeg_turbo",
-        {"subsampling": "4:2:0", "optimize": True, "progressive": True},
-        qualities=(5, 15, 25, 35, 45, 55, 65, 75, 85, 95),
-        middle=35,
-    ),
-    PillowCodec(
-        "WebP",
-        "webp",
-        {"method": 6},
-        qualities=(5, 15, 25, 35, 45, 55, 65, 75, 85, 95),
-        middle=55,
-    ),
-    PillowCodec(
-        "AVIF",
-        "avif",
-        {"subsampling": "4:4:4", "speed": 6, "max_threads": 1},
-        qualities=(15, 25, 35, 45, 55, 65, 75, 85, 92),
-        middle=55,
-    ),
+    Other(compared.JPEG, _STEPS, 35),
+    Other(compared.WEBP, _STEPS, 55),
+    Other(replace(compared.AVIF, options={**compared.AVIF.options, "speed": 6}), _AVIF_STEPS, 55),
 )
+"""Those whose speed is measured, too."""
+MORE = (
+    Other(compared.CODECS["jpeg444"], _STEPS, 35),
+    Other(compared.AVIF, _AVIF_STEPS, 55, "AVIF speed 4"),
+    Other(compared.CODECS["jxl"], (15, 10, 7, 5, 3.5, 2.5, 1.7, 1.2, 0.8), 3.5),
+    Other(compared.CODECS["j2k"], (24, 26, 28, 30, 32, 34, 36, 38, 40), 33),
+    Other(compared.CODECS["heic"], (5, 12, 20, 27, 35, 42, 50, 60, 70), 42),
+    Other(compared.CODECS["vvc"], (-47, -42, -37, -32, -27, -22, -17), -30),
+)
+
+
+def others(names: Sequence[str]) -> list[Other]:
+    """The codecs of these names, or all if there are none, without those that are not installed, which are named.
+
+    Raises:
+        click.UsageError: no codec has such a name.
+    """
+    known = {codec.name: codec for codec in (*BASELINES, *MORE)}
+    if unknown := [name for name in names if name not in known]:
+        raise click.UsageError(f"no codec {', '.join(unknown)}; {', '.join(known)} are known")
+    wanted = [codec for name, codec in known.items() if not names or name in names]
+    for codec in wanted:
+        if reason := codec.codec.missing():
+            click.echo(f"without {codec.name}: {reason}", err=True)
+    return [codec for codec in wanted if not codec.codec.missing()]

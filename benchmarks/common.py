@@ -98,13 +98,19 @@ def _machine() -> str:
     return f"{models[0] if models else name}, {os.cpu_count()} cores"
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a csv with exactly these columns, else none. A line that an interruption cut short is left out."""
+def read_rows(path: Path, columns: Sequence[str], newer: Sequence[str] = ()) -> list[Row]:
+    """The rows of a csv with exactly these columns, else none. A line that an interruption cut short is left out.
+
+    Args:
+        newer: those of the columns that an older csv may lack; they are empty then.
+    """
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8")
     reader = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-    return list(reader) if reader.fieldnames == list(columns) else []
+    absent = {column: "" for column in newer if column not in (reader.fieldnames or ())}
+    found = [column for column in columns if column not in absent]
+    return [absent | row for row in reader] if reader.fieldnames == found else []
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:

@@ -85,13 +85,16 @@ def bd_rate(anchor: Curve, test: Curve, window: metrics.Window | None) -> list[s
 
 
 def _means(rows: Sequence[Row]) -> str:
-    columns = {"bpp": 4, "psnr": 2, "ms_ssim": 4, "seconds_encode": 3, "seconds_decode": 3}
+    columns = {"bpp": 4, "psnr": 2, "ms_ssim": 4, "ssimulacra2": 1, "seconds_encode": 3, "seconds_decode": 3}
+    titles = dict(zip(columns, ("bpp", "PSNR, dB", "MS-SSIM", "SSIMULACRA2", "encode, s", "decode, s"), strict=True))
+    if not any(row["ssimulacra2"] for row in rows):
+        del columns["ssimulacra2"], titles["ssimulacra2"]
     lines = [
         [codec, quality, *(_text(at, column, digits) for column, digits in columns.items())]
         for codec, own in _groups(rows, "codec").items()
         for quality, at in _groups(own, "quality").items()
     ]
-    return markdown_table(["codec", "quality", "bpp", "PSNR, dB", "MS-SSIM", "encode, s", "decode, s"], lines)
+    return markdown_table(["codec", "quality", *titles.values()], lines)
 
 
 def _text(rows: Sequence[Row], column: str, digits: int) -> str:

@@ -18,15 +18,18 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import common, curves, figure
-from benchmarks.codecs import BASELINES, LEDGER, Codec, Vlae
+from benchmarks.codecs import LEDGER, Codec, Vlae, others
 from benchmarks.common import Row
 from vlae_codec import metrics
+from vlae_codec.ssimulacra2 import ssimulacra2
 
 IDENTITY = ("codec", "settings", "version", "image", "image_crc32", "quality")
 COLUMNS = (
     *IDENTITY, "width", "height", "bytes", "bpp", "psnr", "ms_ssim", "seconds_encode", "seconds_decode",
-    *LEDGER, "bits_back_active", "commit", "machine", "date",
+    *LEDGER, "bits_back_active", "commit", "machine", "date", "ssimulacra2",
 )  # fmt: skip
+NEWER = ("ssimulacra2",)
+"""Columns that a csv from before they were measured lacks."""
 
 
 class Task(NamedTuple):
@@ -36,6 +39,7 @@ class Task(NamedTuple):
     version: str
     path: Path
     quality: float
+    perceptual: bool = False
 
     def identity(self) -> Row:
         """The columns that tell whether a row is this task's."""
@@ -60,20 +64,22 @@ def measure(task: Task) -> Row:
     seconds = {"seconds_encode": encode_ended - started, "seconds_decode": perf_counter() - decode_started}
     return (
         task.identity()
-        | _distortion(pixels, decoded)
+        | _distortion(pixels, decoded, task.perceptual)
         | {"bytes": str(size), "bpp": f"{8 * size / (pixels.shape[0] * pixels.shape[1]):.6f}"}
         | {column: f"{value:.4f}" for column, value in seconds.items()}
         | coded.ledger
     )
 
 
-def _distortion(pixels: common.Pixels, decoded: common.Pixels) -> Row:
+def _distortion(pixels: common.Pixels, decoded: common.Pixels, perceptual: bool) -> Row:
     similarity = metrics.ms_ssim(pixels, decoded)
+    score = ssimulacra2(pixels, decoded) if perceptual else None
     return {
         "width": str(pixels.shape[1]),
         "height": str(pixels.shape[0]),
         "psnr": f"{metrics.psnr(pixels, decoded):.4f}",
         "ms_ssim": "" if similarity is None else f"{similarity:.6f}",
+        "ssimulacra2": "" if score is None else f"{score:.4f}",
     }
 
 
@@ -83,51 +89,79 @@ def _warm_up(codec: Codec) -> None:
     codec.decode(codec.encode(np.zeros((64, 64, 3), np.uint8), codec.middle).data)
 
 
-def measure_all(codecs: Sequence[Codec], paths: Sequence[Path], csv: Path, jobs: int) -> list[Row]:
+def measure_all(
+    codecs: Sequence[Codec], paths: Sequence[Path], csv: Path, jobs: int, perceptual: bool = False
+) -> list[Row]:
     """The rows of every codec, picture and quality; those that the csv lacks are measured and added to it.
 
-    It ends with the rows in the order of the tasks: readers take the first codec for the one that is compared.
+    It ends with the rows in the order of the tasks: readers take the first codec for the one that is compared. Rows of
+    these pictures by codecs that are not measured now follow.
+
+    Args:
+        perceptual: rows without SSIMULACRA2 count as lacking.
     """
     tasks = [
-        Task(codec, version, path, quality)
+        Task(codec, version, path, quality, perceptual)
         for codec, version in [(codec, codec.version) for codec in codecs]
         for path in paths
         for quality in codec.qualities
     ]
-    # A csv holds one version of each codec: rows of others go, rows of other pictures and qualities stay.
-    current = {(task.codec.name, task.codec.settings, task.version) for task in tasks}
-    rows = common.read_rows(csv, COLUMNS)
-    known = [row for row in rows if (row["codec"], row["settings"], row["version"]) in current]
-    common.write_rows(csv, COLUMNS, known)
-    done = {tuple(row[column] for column in IDENTITY): row for row in known}
+    done = {tuple(row[column] for column in IDENTITY): row for row in _known(tasks, csv)}
     wanted = {tuple(task.identity().values()): task for task in tasks}
-    missing = [task for identity, task in wanted.items() if identity not in done]
+    missing = [task for key, task in wanted.items() if key not in done or (perceptual and not done[key]["ssimulacra2"])]
     where = common.provenance()
     measured = (row | where for row in common.in_processes(measure, missing, jobs))
     for row in tqdm(common.append_rows(csv, COLUMNS, measured), "files", len(missing), disable=None):
         done[tuple(row[column] for column in IDENTITY)] = row
-    ordered = {identity: done.pop(identity) for identity in wanted}
+    ordered = {key: done.pop(key) for key in wanted}
     common.write_rows(csv, COLUMNS, [*ordered.values(), *done.values()])
-    return list(ordered.values())
+    now, pictures = {codec.name for codec in codecs}, {path.name for path in paths}
+    return [*ordered.values(), *(r for r in done.values() if r["codec"] not in now and r["image"] in pictures)]
+
+
+def _known(tasks: Sequence[Task], csv: Path) -> list[Row]:
+    """The rows that stay in the csv: it holds one version of each codec, so that others of these codecs go."""
+    measured = {task.codec.name for task in tasks}
+    current = {(task.codec.name, task.codec.settings, task.version) for task in tasks}
+    rows = common.read_rows(csv, COLUMNS, NEWER)
+    # The later of two rows of a file is the one that has more columns.
+    rows = list({tuple(row[column] for column in IDENTITY): row for row in rows}.values())
+    known = [
+        row
+        for row in rows
+        if row["codec"] not in measured or (row["codec"], row["settings"], row["version"]) in current
+    ]
+    common.write_rows(csv, COLUMNS, known)
+    return known
+
+
+def _names(_: click.Context, __: click.Parameter, text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--qualities", callback=common.comma_separated, default=",".join(f"{q:g}" for q in Vlae().qualities),
               show_default=True, help="Qualities of vlae; the other codecs keep theirs.")  # fmt: skip
+@click.option("--codecs", "names", callback=_names, default="",
+              help="Other codecs than vlae, by their names in results; else all that are installed.")  # fmt: skip
+@click.option("--ssimulacra2", "perceptual", is_flag=True, help="Measure SSIMULACRA2, too: a second per megapixel.")
 @click.option("--jobs", default=1, show_default=True, help="Processes, of one thread each.")
 @click.option("--out", default=common.HERE, type=click.Path(path_type=Path), help="Where results/ and figures/ are.")
-def main(folder: Path | None, qualities: tuple[float, ...], jobs: int, out: Path) -> None:
-    """Measure vlae, JPEG, WebP and AVIF on the pictures of FOLDER, or on photographs that come with scikit-image."""
+def main(
+    folder: Path | None, qualities: tuple[float, ...], names: list[str], perceptual: bool, jobs: int, out: Path
+) -> None:
+    """Measure vlae and other codecs on the pictures of FOLDER, or on photographs that come with scikit-image."""
     common.use_threads(1)
     name, paths = common.pictures(folder)
     results, plot = out / "results" / f"rate_distortion-{name}", out / "figures" / f"rate_distortion-{name}"
-    rows = measure_all([Vlae(qualities), *BASELINES], paths, results.with_suffix(".csv"), jobs)
+    codecs: list[Codec] = [Vlae(qualities), *others(names)]
+    rows = measure_all(codecs, paths, results.with_suffix(".csv"), jobs, perceptual)
     measured = curves.measured(rows)
-    others = curves.published(common.HERE / "anchors" / "kodak") if common.is_kodak(paths) else []
-    report = curves.report(name, rows, measured, others)
+    anchors = curves.published(common.HERE / "anchors" / "kodak") if common.is_kodak(paths) else []
+    report = curves.report(name, rows, measured, anchors)
     results.with_suffix(".md").write_text(report, encoding="utf-8")
-    figure.save(plot, f"{name}, {len(paths)} pictures", [*measured, *others])
+    figure.save(plot, f"{name}, {len(paths)} pictures", [*measured, *anchors])
     click.echo(report)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import batch_tasks
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -90,8 +91,9 @@ def pictures(tmp_path):
 def rate_distortion_run(pictures, tmp_path):
     """Runs the benchmark and returns the rows of its csv."""
 
-    def run():
-        _run(rate_distortion.main, pictures, "--qualities", "10,40,70,95", "--out", tmp_path)
+    def run(*options):
+        codecs = ("--codecs", "JPEG,WebP,AVIF")
+        _run(rate_distortion.main, pictures, "--qualities", "10,40,70,95", *codecs, "--out", tmp_path, *options)
         return _rows(tmp_path / "results" / "rate_distortion-two.csv")
 
     return run
@@ -163,6 +165,36 @@ def test_a_change_of_the_source_has_only_vlae_measured_again(rate_distortion_run
     assert _rows(tmp_path / "results" / "rate_distortion-two.csv") == rows and rows[0]["codec"] == "vlae"
 
 
+def test_rows_of_codecs_that_are_not_measured_again_stay_and_are_reported(rate_distortion_run, tmp_path):
+    rows = rate_distortion_run()
+    found = rate_distortion_run("--codecs", "JPEG 4:4:4")
+    assert [row for row in found if row["codec"] != "JPEG 4:4:4"] == rows and len(found) == len(rows) + 20
+    report = (tmp_path / "results" / "rate_distortion-two.md").read_text()
+    assert "| JPEG 4:4:4 " in report and "| WebP " in report
+
+
+def test_rows_of_an_older_csv_count_until_ssimulacra2_is_asked_for(rate_distortion_run, tmp_path, monkeypatch):
+    rows = rate_distortion_run()
+    path = tmp_path / "results" / "rate_distortion-two.csv"
+    older = [column for column in rate_distortion.COLUMNS if column not in rate_distortion.NEWER]
+    common.write_rows(path, older, [{column: row[column] for column in older} for row in rows])
+    measured, measure = [], rate_distortion.measure
+    monkeypatch.setattr(rate_distortion, "measure", lambda task: measured.append(task) or measure(task))
+    monkeypatch.setattr(rate_distortion, "ssimulacra2", lambda a, b: 50.0)
+    assert rate_distortion_run() == rows and not measured
+    again = rate_distortion_run("--ssimulacra2")
+    assert len(measured) == len(rows) and {row["ssimulacra2"] for row in again} == {"50.0000"}
+    assert "SSIMULACRA2" in (tmp_path / "results" / "rate_distortion-two.md").read_text()
+
+
+def test_an_unknown_codec_is_refused_and_an_absent_one_named(monkeypatch, capsys):
+    with pytest.raises(click.UsageError, match="no codec BPG; JPEG, WebP, "):
+        codecs.others(["JPEG", "BPG"])
+    monkeypatch.setattr(type(codecs.MORE[2].codec), "missing", lambda self: "imagecodecs is not installed")
+    assert [codec.name for codec in codecs.others(["JPEG XL", "WebP"])] == ["WebP"]
+    assert "without JPEG XL: imagecodecs is not installed" in capsys.readouterr().err
+
+
 def test_bits_back_compares_the_files_of_every_picture_with_and_without_it(pictures, tmp_path):
     _run(bits_back.main, pictures, "--qualities", "20,80", "--out", tmp_path)
     rows = _rows(tmp_path / "results" / "bits_back-two.csv")
@@ -204,7 +236,7 @@ def test_speed_says_whether_the_bars_hold(seconds, entropy, words):
     assert [line.split()[-1] for line in speed.bars(rows).splitlines()] == [words] * 4
 
 
-@pytest.mark.parametrize("codec", codecs.BASELINES, ids=lambda codec: codec.name)
+@pytest.mark.parametrize("codec", [*codecs.BASELINES, *codecs.MORE[:2], codecs.MORE[3]], ids=lambda codec: codec.name)
 def test_a_baseline_gives_more_bits_and_less_error_at_each_higher_quality(codec, pictures):
     pixels = common.read(pictures / "colour.png")
     files = [codec.encode(pixels, quality).data for quality in codec.qualities]
