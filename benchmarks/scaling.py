@@ -117,10 +117,11 @@ def slopes(rows: Sequence[Row]) -> str:
     for direction in DIRECTIONS:
         if found := fits(rows, direction):
             (_, per_pixel), (fixed, memory), (_, exponent) = found.values()
-            lines.append(
-                f"* {direction}, from {FIT_FROM:g} MP on: {per_pixel:.2f} s of the processor per megapixel, growing with pixels to the "
-                f"power of {exponent:.2f}; {fixed:.0f} MB and {memory:.1f} MB per megapixel, 3 of them the pixels\n"
-            )
+            lines += [
+                f"* {direction}, from {FIT_FROM:g} MP on: {per_pixel:.2f} s of the processor per megapixel, growing ",
+                f"with pixels to the power of {exponent:.2f}; ",
+                f"{fixed:.0f} MB and {memory:.1f} MB per megapixel, 3 of them the pixels\n",
+            ]
     return "".join(lines)
 
 
