@@ -1,5 +1,6 @@
 """What several tests share: a small untrained model, exported as a model file, and photographs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vlae_codec import models
+from vlae_codec import cli, models
 from vlae_codec.models.vlae import VLAE, Config
 
 torch.set_num_threads(1)  # the models are small, and threads that wait for each other on a busy machine take minutes
@@ -58,3 +59,15 @@ def use_small_model(small_model: models.Model, monkeypatch: pytest.MonkeyPatch) 
     """The codec finds the small model under every name and id."""
     monkeypatch.setattr(models, "load", lambda key=models.DEFAULT: small_model)
     return small_model
+
+
+@pytest.fixture
+def vlae(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command here and now: exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments, prog_name="vlae")
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    return run

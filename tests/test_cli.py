@@ -40,18 +40,6 @@ def codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCodec
     assert not list(tmp_path.rglob(".vlae-*"))
 
 
-@pytest.fixture
-def vlae(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command here and now: exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(arguments, prog_name="vlae")
-        return int(ended.value.code or 0), *capfd.readouterr()
-
-    return run
-
-
 def names() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
 
@@ -175,7 +163,9 @@ def test_bad_files_do_not_stop_the_others(codec: FakeCodec, vlae: Run, monkeypat
 
     monkeypatch.setattr(codec, "encode", fail_second)
     code, out, err = vlae("encode", "--json", "a.png", "b.png", "panic.png", "c.png", "none.png")
-    assert code == 9 and [json.loads(line)["output"] for line in out.splitlines()] == ["a.vlae", "c.vlae"]
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 9 and [record.get("output") for record in records] == ["a.vlae", None, None, "c.vlae", None]
+    assert [record.get("exit_code", 0) for record in records] == [0, 3, 1, 0, 3]
     first, second, third, last = err.splitlines()
     assert first.startswith("vlae: b.png: no picture") and third.startswith("vlae: none.png: No such file")
     assert second.startswith("vlae: panic.png: internal error: PanicException: std > 0 (please report this")
@@ -286,12 +276,12 @@ def test_what_cannot_be_reached_is_refused_with_the_best_value(target: list[str]
         (["encode", "a.png", "./a.png"], 2, "a.png and ./a.png would both be written to a.vlae"),
         (["encode", "--json", "-o", "-", "a.png"], 2, "stdout cannot take both the output and --json"),
         (["encode", "none.png"], 3, "none.png: No such file or directory"),
-        (["encode", "."], 3, ".: Is a directory"),
+        (["encode", "."], 2, ". is a folder; --recursive takes the files in it"),
         (["encode", "text.vlae", "-o", "x"], 3, "text.vlae: no picture in a format that can be read"),
         (["decode", "text.vlae"], 4, "text.vlae: not a .vlae file"),
         (["info", "text.vlae"], 4, "text.vlae: not a .vlae file"),
         (["decode", "--region", "1,2,3", "text.vlae"], 2, "region '1,2,3'; X,Y,W,H in pixels wanted"),
-        (["decode", "--jobs", "0", "text.vlae"], 2, "is not in the range x>=1"),
+        (["decode", "--jobs", "-1", "text.vlae"], 2, "is not in the range x>=0"),
         (["decode", "empty.vlae"], 4, "empty.vlae: empty file"),
         (["info", "newer.vlae"], 5, "newer.vlae: format version 2; this program reads 1"),
         (["encode", "--max-pixels", "47", "a.png"], 6, "a.png: 8x6 = 48 pixels; the limit is 47 (--max-pixels)"),

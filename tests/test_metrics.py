@@ -92,11 +92,11 @@ def test_a_window_confines_bd_rate_to_the_part_of_it_that_both_curves_cover():
     ("curve", "window", "message"),
     [
         (CURVE[:3], None, "4 points or more; this one has 3"),
-        ([(rate, psnr + 20) for rate, psnr in CURVE], None, "overlap in PSNR; these cover .* dB, .* dB"),
+        ([(rate, psnr + 20) for rate, psnr in CURVE], None, "overlap in quality; these cover .* to .*, .* to .*"),
         (CURVE, (39, 45), "overlap"),
         ([(0.0, 26.0), *CURVE], None, "positive rates"),
-        ([*CURVE, (2.0, math.inf)], None, "finite PSNRs"),
-        ([*CURVE, (2.0, 39.0)], None, "different PSNR"),
+        ([*CURVE, (2.0, math.inf)], None, "finite qualities"),
+        ([*CURVE, (2.0, 39.0)], None, "different quality"),
     ],
 )
 def test_bd_rate_refuses_curves_that_have_none(curve, window, message):

@@ -27,21 +27,30 @@ def costs(model: models.Model, pixels: Pixels, effort: int) -> list[float]:
 
 
 def test_a_search_finds_latents_that_cost_less(use_small_model: models.Model, photo: Pixels) -> None:
-    plain, cheap, *searched = costs(use_small_model, crop(photo, 96, 128), 6)
-    assert min(searched) < 0.995 * min(plain, cheap)
+    plain, cheap, searched = costs(use_small_model, crop(photo, 96, 128), 6)
+    assert searched < 0.995 * min(plain, cheap)
 
 
 def test_with_the_shipped_model_a_search_is_worth_bits(photo: Pixels) -> None:
     pixels, model = np.ascontiguousarray(photo[100:228, 200:328]), models.load()
-    plain, cheap, *_, searched = costs(model, pixels, 5)
+    plain, cheap, searched = costs(model, pixels, 5)
     bits = codec.encode(Picture(pixels, None, {}), LEVEL / 10, effort=0).ledger.theoretical
-    assert cheap < plain - 0.001 * bits and searched < plain - 0.015 * bits
+    assert cheap < plain - 0.001 * bits and searched < plain - 0.01 * bits
 
 
-def test_a_higher_effort_has_all_choices_of_the_lower_ones(use_small_model: models.Model, photo: Pixels) -> None:
+def test_a_longer_search_finds_better_latents(use_small_model: models.Model, photo: Pixels) -> None:
     pixels = crop(photo, 60, 90)
-    low, high = costs(use_small_model, pixels, 4), costs(use_small_model, pixels, 6)
-    assert low == high[: len(low)] and len(high) == len(low) + 2
+    short, long = costs(use_small_model, pixels, 4), costs(use_small_model, pixels, 6)
+    assert short[:2] == long[:2] and long[2] < short[2]
+
+
+def test_what_costs_least_is_kept_even_if_the_search_fails(
+    use_small_model: models.Model, photo: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Picture(crop(photo, 60, 90), None, {})
+    monkeypatch.setattr(refine, "LEARNING_RATE", 100.0)
+    lower = [codec.encode(picture, 60, effort=effort).data for effort in (0, 3)]
+    assert codec.encode(picture, 60, effort=4).data in lower
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(70, 90, 3), (33, 50, 1), (1, 1, 3), (1100, 40, 3)])

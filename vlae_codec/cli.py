@@ -4,28 +4,23 @@ Imports click, the standard library, errors and program, all else inside the com
 is a function under `@main.command()`; whatever it raises, `Program` makes one line on stderr and an exit code of it.
 """
 
-import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from vlae_codec.errors import BatchError, UsageError
-from vlae_codec.program import Program, complain
+from vlae_codec import console
+from vlae_codec.console import Many
+from vlae_codec.errors import UsageError
+from vlae_codec.program import Program
 
 if TYPE_CHECKING:
     from vlae_codec.files import Job
-    from vlae_codec.jobs import Progress, Record
+    from vlae_codec.jobs import Record
     from vlae_codec.ledger import Ledger
     from vlae_codec.rate import Target
-
-PROGRESS_DELAY = 0.5  # seconds; a bar for less only flickers
-Task = tuple[str, Callable[[], None]]
-"""The name of an input, and what is to be done with it."""
 
 
 def _default_max_pixels() -> int:
@@ -66,7 +61,6 @@ _output = click.option(
     type=_path,
     help="File, folder that exists, or - for stdout. Without it the output stands beside the input.",
 )
-_force = click.option("--force", is_flag=True, help="Overwrite files that exist.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file on stdout.")
 _bits = click.option("--bits", is_flag=True, help="Print where the bits went.")
 _max_pixels = click.option(
@@ -152,12 +146,13 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
 @click.option("--verify", is_flag=True, help="Decode before writing; report PSNR (dB) and MS-SSIM.")
 @_bits
 @_json
-@_force
 @_max_pixels
+@console.many
 @click.pass_context
 def encode(
-    context: click.Context, /, sources: tuple[str, ...], output: str | None, bits: bool, as_json: bool, **options: Any
-) -> None:
+    context: click.Context, /, sources: tuple[str, ...], output: str | None, bits: bool, as_json: bool, many: Many,
+    **options: Any,
+) -> None:  # fmt: skip
     """Compress pictures into .vlae files.
 
     PNG, JPEG, WebP, AVIF, TIFF, BMP, PPM, GIF and JPEG 2000 are read. Transparency, colour profile, EXIF and XMP are
@@ -172,25 +167,17 @@ def encode(
     from vlae_codec import jobs
 
     options["target"] = _target(context, **{name: options.pop(name) for name in ("bpp", "size", "psnr")})
-
-    def work(job: "Job") -> None:
-        with _progress(job.source) as progress:
-            record, ledger = jobs.encode(job, **options, progress=progress)
-        _print(record, ledger if bits else None, as_json)
-
-    plan = _plan(sources, output, ".vlae", as_json)
-    _run([(job.source, partial(work, job)) for job in plan])
+    console.run(partial(jobs.encode, **options), many, sources, output, ".vlae", as_json, bits)
 
 
 @main.command()
 @_sources
 @_output
 @click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture, in pixels from the top left.")
-@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, help="Threads that decode one picture.")
 @_json
-@_force
 @_max_pixels
-def decode(sources: tuple[str, ...], output: str | None, as_json: bool, **options: Any) -> None:
+@console.many
+def decode(sources: tuple[str, ...], output: str | None, as_json: bool, many: Many, **options: Any) -> None:
     """Turn .vlae files back into pictures.
 
     The suffix of OUT says of which format: .png, .webp, .tif, .bmp and .ppm hold the decoded pixels exactly, .jpg and
@@ -204,13 +191,7 @@ def decode(sources: tuple[str, ...], output: str | None, as_json: bool, **option
     """
     from vlae_codec import jobs
 
-    def work(job: "Job") -> None:
-        with _progress(job.source) as progress:
-            record = jobs.decode(job, **options, progress=progress)
-        _print(record, None, as_json)
-
-    plan = _plan(sources, output, ".png", as_json)
-    _run([(job.source, partial(work, job)) for job in plan])
+    console.run(partial(jobs.decode, **options), many, sources, output, ".png", as_json)
 
 
 @main.command()
@@ -225,11 +206,10 @@ def info(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """
     from vlae_codec import jobs
 
-    def work(source: str) -> None:
-        record, ledger = jobs.inspect(source, **options)
-        _print(record, ledger, as_json)
+    def task(job: "Job", **_options: Any) -> "tuple[Record, Ledger | None]":
+        return jobs.inspect(job.source, **options)
 
-    _run([(source, partial(work, source)) for source in sources])
+    console.inspect(task, sources, as_json)
 
 
 def _target(context: click.Context, **wanted: Any) -> "Target | None":
@@ -241,55 +221,3 @@ def _target(context: click.Context, **wanted: Any) -> "Target | None":
     if context.get_parameter_source("quality") is ParameterSource.COMMANDLINE:
         raise UsageError(f"-q and --{given[0]} given; one of them wanted")
     return Target(**wanted)
-
-
-def _plan(sources: Sequence[str], output: str | None, suffix: str, as_json: bool) -> "list[Job]":
-    from vlae_codec import files
-
-    plan = files.plan(sources, output, suffix)
-    if as_json and any(job.target == files.STREAM for job in plan):
-        raise UsageError("stdout cannot take both the output and --json; -o with a file name wanted")
-    return plan
-
-
-def _run(tasks: Sequence[Task]) -> None:
-    """One task fails as it is; of several, failures are reported and the others go on."""
-    failures = 0
-    for name, work in tasks:
-        try:
-            work()
-        except (KeyboardInterrupt, SystemExit, BrokenPipeError):
-            raise
-        except BaseException as error:  # a panic of constriction is no Exception
-            if len(tasks) == 1:
-                raise
-            complain(error, name)
-            failures += 1
-    if failures:
-        raise BatchError(f"{failures} of {len(tasks)} files failed")
-
-
-@contextmanager
-def _progress(name: str) -> "Iterator[Progress]":
-    """A bar on stderr if that is a terminal; gone when the work is done."""
-    from tqdm import tqdm
-
-    from vlae_codec.files import shown
-
-    with tqdm(total=1.0, desc=shown(name), leave=False, disable=None, delay=PROGRESS_DELAY, bar_format=_BAR) as bar:
-
-        def show(done: float) -> None:
-            bar.update(done - bar.n)
-
-        yield show
-
-
-_BAR = "{desc} {percentage:3.0f}% {bar} {remaining} left"
-
-
-def _print(record: "Record", ledger: "Ledger | None", as_json: bool) -> None:
-    """To stdout, or to stderr if the output has gone to stdout."""
-    from vlae_codec import files, report
-
-    text = json.dumps(record) if as_json else report.text(record, ledger)
-    click.echo(text, err=record.get("output") == files.STREAM)

@@ -24,7 +24,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import constriction
 import numpy as np
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from vlae_codec.errors import BitstreamError
 
 Ints = NDArray[np.int32]
+Number = TypeVar("Number", np.int32, np.float64)
 
 FRACTIONS = 64  # of a step, for means
 LEVELS = 264
@@ -84,11 +85,19 @@ class Distributions:
 
     def bits(self, symbols: Ints) -> float:
         """-log2 p of symbols (n,), summed: what `Stack.push` adds but for the coder's overhead."""
+        return float(self._sorted_bits(symbols).sum())
+
+    def bits_each(self, symbols: Ints) -> NDArray[np.float64]:
+        """-log2 p of each of the symbols (n,)."""
+        return self.grouping.unsort(self._sorted_bits(symbols))
+
+    def _sorted_bits(self, symbols: Ints) -> NDArray[np.float64]:
         index, escaped = self.grouping.index(symbols)
         tables = [table_bits(key, self.kind) for key in self.grouping.keys]
         first = np.cumsum([0, *map(len, tables)])[:-1]
-        bits = np.concatenate([*tables, np.empty(0)])[index + np.repeat(first, np.diff(self.grouping.bounds))]
-        return float(bits.sum()) + ESCAPE_BITS * int(escaped.sum())
+        within: NDArray[np.int64] = index + np.repeat(first, np.diff(self.grouping.bounds))
+        bits: NDArray[np.float64] = np.concatenate([*tables, np.empty(0)])[within] + ESCAPE_BITS * escaped
+        return bits
 
     def saved(self, symbols: Ints) -> NDArray[np.float64]:
         """Bits that each symbol (n,) would save as the next one towards zero, in logistic distributions about zero."""
@@ -135,7 +144,7 @@ class Grouping:
         """Undo `index`, in sorted order; escapes are not filled in."""
         return (index + self.lowest).astype(np.int32), index == 2 * self.radius + 2
 
-    def unsort(self, values: Ints) -> Ints:
+    def unsort(self, values: NDArray[Number]) -> NDArray[Number]:
         """Back from sorted order."""
         out = np.empty_like(values)
         out[self.order] = values

@@ -1,7 +1,7 @@
 """Bytes from files and stdin, bytes to files and stdout: what is there is never harmed, what is written is whole.
 
-Names as the shell gives them go in ("-" is stdin or stdout), bytes come out, and the other way round. Standard library
-and errors only.
+Names as the shell gives them go in ("-" is stdin or stdout, s3://... a URL), bytes come out, and the other way round.
+Standard library, errors, collisions and urls only.
 """
 
 import os
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from vlae_codec import collisions, urls
 from vlae_codec.errors import InputError, OutputError, UsageError
 
 STREAM = "-"
@@ -36,6 +37,8 @@ def read_bytes(source: str) -> bytes:
         InputError: it does not exist, is a folder, may not be read; stdin is empty.
         UsageError: stdin is a terminal.
     """
+    if urls.is_url(source):
+        return urls.read_bytes(source)
     try:
         return _read_stdin() if source == STREAM else Path(source).read_bytes()
     except OSError as error:
@@ -60,43 +63,61 @@ def plan(sources: Sequence[str], output: str | None, suffix: str) -> list[Job]:
         UsageError: several sources but `output` is no folder, or two results would have the same name.
         OutputError: a result would take the place of a source.
     """
-    if output is None or _is_folder(output):
-        jobs = [Job(source, _target(source, output, suffix)) for source in sources]
-    elif len(sources) > 1 or output.endswith("/"):
+    several = len(sources) > 1 or (output is not None and output.endswith("/"))
+    if output is None or is_folder(output) or (several and urls.is_url(output)):
+        jobs = [Job(source, target_of(source, output, suffix)) for source in sources]
+    elif several:
         raise UsageError(f"-o {shown(output)} is no folder; an existing one wanted")
     else:
         jobs = [Job(sources[0], output)]
-    _refuse_collisions(jobs)
+    collisions.refuse(jobs, STREAM, shown)
     return jobs
 
 
-def _is_folder(name: str) -> bool:
+def absolute(name: str) -> str:
+    """The name as processes in other folders need it."""
+    return name if name == STREAM or urls.is_url(name) else str(Path.cwd() / name)
+
+
+def is_folder(name: str) -> bool:
+    """Whether there is a folder of this name."""
+    if urls.is_url(name):
+        return urls.is_folder(name)
     with _refusing(name):
-        return Path(name).is_dir()
+        return name != STREAM and Path(name).is_dir()
 
 
-def _target(source: str, folder: str | None, suffix: str) -> str:
-    if source == STREAM:
-        return STREAM if folder is None else str(Path(folder, "stdin" + suffix))
-    path = Path(source)
-    return str((path.parent if folder is None else Path(folder)) / (path.stem + suffix))
+def exists(name: str) -> bool:
+    """Whether there is a file of this name, a device for instance, but no folder."""
+    if urls.is_url(name):
+        return urls.exists(name)
+    with _refusing(name):
+        return Path(name).exists() and not Path(name).is_dir()
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    sources = {_place(job.source) for job in jobs} - {STREAM}
-    taken: dict[str, str] = {}
-    for source, target in jobs:
-        place = _place(target)
-        if place in taken:
-            both = f"{shown(taken[place])} and {shown(source)}"
-            raise UsageError(f"{both} would both be written to {shown(target)}")
-        if place in sources:
-            raise OutputError(f"{shown(target)} is an input of this call; another output wanted")
-        taken[place] = source
+def is_complete(target: str) -> bool:
+    """Whether the output is there; an empty one is a name that a killed run had claimed."""
+    return target != STREAM and exists(target) and (urls.is_url(target) or Path(target).stat().st_size > 0)
 
 
-def _place(name: str) -> str:
-    return STREAM if name == STREAM else os.path.realpath(name)
+def make_folder(name: str) -> None:
+    """With all above it, unless it exists. OutputError if it cannot be made."""
+    with _refusing(name):
+        try:
+            Path(name).mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise OutputError(f"{shown(name)} is no folder, as an output needs") from error
+
+
+def target_of(source: str, folder: str | None, suffix: str) -> str:
+    """The name of the result in the folder, or beside the source; "-" for "-"."""
+    if source == STREAM and folder is None:
+        return STREAM
+    above, name = source.rpartition("/")[::2] if urls.is_url(source) else os.path.split(source)
+    stem = "stdin" if source == STREAM else Path(name).stem
+    if urls.is_url(folder or source):
+        return urls.join(folder or above, stem + suffix)
+    return str(Path(folder or above, stem + suffix))
 
 
 @contextmanager
@@ -123,14 +144,22 @@ def check_target(target: str, force: bool) -> None:
         if sys.stdout.isatty():
             raise UsageError("stdout is a terminal; -o with a file name, or a pipe wanted")
         return
-    path = Path(target)
+    check_free(target, force)
+    if urls.is_url(target):
+        return
+    folder = Path(target).parent
     with _refusing(target):
-        if path.is_dir():
+        if not folder.is_dir():
+            raise OutputError(f"{shown(target)}: there is no folder {shown(str(folder))}")
+
+
+def check_free(target: str, force: bool) -> None:
+    """OutputError where a folder has the name, or a file and force is False."""
+    with _refusing(target):
+        if is_folder(target):
             raise OutputError(f"{shown(target)} is a folder; a file name wanted")
-        if path.is_file() and not force:
+        if not force and (exists(target) if urls.is_url(target) else Path(target).is_file()):
             raise FileExistsError
-        if not path.parent.is_dir():
-            raise OutputError(f"{shown(target)}: there is no folder {shown(str(path.parent))}")
 
 
 def write_atomic(target: str, data: bytes, force: bool = False) -> None:
@@ -142,6 +171,9 @@ def write_atomic(target: str, data: bytes, force: bool = False) -> None:
         BrokenPipeError: nobody reads the pipe any more.
     """
     check_target(target, force)
+    if urls.is_url(target):
+        urls.write(target, data)
+        return
     path = Path(target)
     with _refusing(target):
         if target == STREAM:

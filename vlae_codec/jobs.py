@@ -39,10 +39,12 @@ def encode(
     force: bool,
     max_pixels: int,
     progress: Progress,
+    jobs: int = 1,
 ) -> "tuple[Record, Ledger]":
     """A picture's file -> a .vlae file. The record's seconds are those of the coding alone.
 
     Args:
+        jobs: threads that code segments side by side.
         target: decides the quality if there is one.
         metadata: those of "icc", "exif" and "xmp" that are kept.
     """
@@ -56,9 +58,9 @@ def encode(
     start = time.perf_counter()
     with _naming(job.source), estimating_memory(picture.pixels.shape[0] * picture.pixels.shape[1]):
         if target:
-            encoded = _meeting(target, picture, effort, progress)
+            encoded = _meeting(target, picture, effort, jobs, progress)
         else:
-            encoded = codec.encode(picture, quality, effort=effort, progress=progress)
+            encoded = codec.encode(picture, quality, effort=effort, jobs=jobs, progress=progress)
         record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": effort}
         record |= {"seconds": time.perf_counter() - start, "ledger": _ledger_record(encoded.ledger)}
         if verify:
@@ -69,8 +71,8 @@ def encode(
 
 def decode(
     job: Job, *, force: bool, max_pixels: int, progress: Progress, region: str | None = None, jobs: int = 1
-) -> Record:
-    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone.
+) -> tuple[Record, None]:
+    """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone; there is no ledger.
 
     Args:
         region: "X,Y,W,H" of the part that is wanted.
@@ -96,7 +98,8 @@ def decode(
         image_file = images.write(picture, suffix)
     files.write_atomic(job.target, image_file, force)
     height, width = picture.pixels.shape[:2]
-    return {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
+    record = {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
+    return record, None
 
 
 def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledger | None]":
@@ -113,7 +116,7 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
     return record | {"ledger": _ledger_record(ledger)}, ledger
 
 
-def _meeting(target: Target, picture: "Picture", effort: int, progress: Progress) -> "Encoded":
+def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress) -> "Encoded":
     """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
     from vlae_codec import codec, metrics
 
@@ -127,7 +130,7 @@ def _meeting(target: Target, picture: "Picture", effort: int, progress: Progress
 
         def code(level: int) -> "Encoded":
             progress(next(done) / (passes + 1))
-            return codec.encode(picture, level / 10, effort=effort)
+            return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
 
         if target.psnr is not None:
             return rate.smallest_reaching(target.psnr, code, psnr, start, passes)

@@ -1,6 +1,6 @@
 """How close two pictures are, and how far apart two rate-distortion curves.
 
-uint8 arrays (H, W, C) or lists of (bits per pixel, PSNR in dB) in, floats out. torch is imported by
+uint8 arrays (H, W, C) or lists of (bits per pixel, quality) in, floats out. torch is imported by
 ms_ssim alone, and bjontegaard [3], an extra that only benchmarks need, by bd_rate alone.
 
 [1] Z. Wang, E. P. Simoncelli, A. C. Bovik, 2003, multi-scale structural similarity
@@ -19,9 +19,9 @@ from vlae_codec.errors import UsageError
 
 Pixels = NDArray[np.uint8]
 Point = tuple[float, float]
-"""Bits per pixel and PSNR in dB; a rate-distortion curve is a sequence of them, in any order."""
+"""Bits per pixel and quality, as PSNR in dB; a rate-distortion curve is a sequence of them, in any order."""
 Window = tuple[float, float]
-"""The PSNR in dB from where to where."""
+"""The quality from where to where."""
 
 MS_SSIM_SIDE = 161
 """The smallest side, in pixels, whose fifth scale still holds the 11x11 window of MS-SSIM."""
@@ -49,7 +49,7 @@ def ms_ssim(a: Pixels, b: Pixels) -> float | None:
 
 
 def overlap(anchor: Sequence[Point], test: Sequence[Point], window: Window | None = None) -> Window:
-    """The PSNR range in dB that both curves, and the window if there is one, cover.
+    """The range of quality that both curves, and the window if there is one, cover.
 
     Raises:
         UsageError: there is no such range; a curve has fewer than four points, or points that no spline goes through.
@@ -58,15 +58,15 @@ def overlap(anchor: Sequence[Point], test: Sequence[Point], window: Window | Non
     ranges += [window] if window else []
     low, high = max(start for start, _ in ranges), min(end for _, end in ranges)
     if low >= high:
-        found = ", ".join(f"{start:.2f} to {end:.2f} dB" for start, end in ranges)
-        raise UsageError(f"BD-rate needs curves that overlap in PSNR; these cover {found}")
+        found = ", ".join(f"{start:.2f} to {end:.2f}" for start, end in ranges)
+        raise UsageError(f"BD-rate needs curves that overlap in quality; these cover {found}")
     return low, high
 
 
 def bd_rate(anchor: Sequence[Point], test: Sequence[Point], window: Window | None = None) -> float:
-    """Bjøntegaard's delta [2] of rate at equal PSNR, in percent: -10 says that `test` needs a tenth less than `anchor`.
+    """Bjøntegaard's delta [2] of rate at equal quality, in percent: -10 says `test` needs a tenth less than `anchor`.
 
-    The mean over `overlap(anchor, test, window)` of the log of the rate, interpolated over PSNR by Akima's splines [3].
+    The mean over `overlap(anchor, test, window)` of the log of the rate, which Akima's splines interpolate [3].
 
     Raises:
         UsageError: as `overlap`.
@@ -84,12 +84,12 @@ def bd_rate(anchor: Sequence[Point], test: Sequence[Point], window: Window | Non
 
 
 def _increasing(curve: Sequence[Point]) -> list[Point]:
-    """The points by increasing PSNR, each of which must be there once for a spline to exist."""
+    """The points by increasing quality, each of which must be there once for a spline to exist."""
     points = sorted(curve, key=lambda point: point[1])
     if len(points) < 4:
         raise UsageError(f"BD-rate needs curves of 4 points or more; this one has {len(points)}")
     if not all(0 < rate < math.inf and math.isfinite(quality) for rate, quality in points):
-        raise UsageError(f"BD-rate needs positive rates and finite PSNRs; the curve is {points}")
+        raise UsageError(f"BD-rate needs positive rates and finite qualities; the curve is {points}")
     if len({quality for _, quality in points}) < len(points):
-        raise UsageError(f"BD-rate needs points of different PSNR; the curve is {points}")
+        raise UsageError(f"BD-rate needs points of different quality; the curve is {points}")
     return points

@@ -16,7 +16,9 @@ import click
 from vlae_codec.errors import CodecError, LimitError
 from vlae_codec.limits import is_lack_of_memory
 
-ELSEWHERE = dict.fromkeys(("train", "export", "diagnose"), "vlae_codec.training.commands")
+ELSEWHERE = {"compare": "vlae_codec.compare.command"} | dict.fromkeys(
+    ("train", "export", "diagnose"), "vlae_codec.training.commands"
+)
 """Commands that have modules of their own, imported when they are asked for."""
 INTERRUPTED = 130  # as shells count it: 128 + SIGINT
 
@@ -57,13 +59,24 @@ def _show_warning(
 
 def complain(error: BaseException, name: str = "") -> int:
     """One line on stderr, with the name of the file where the error has none; the exit code."""
+    message, code = explain(error, name)
+    say(message, "".join(traceback.format_exception(error)))
+    return code
+
+
+def say(message: str, trace: str = "") -> None:
+    """One line on stderr; with VLAE_DEBUG=1 the traceback before it."""
+    if os.environ.get("VLAE_DEBUG") == "1" and trace:
+        click.echo(trace, err=True)
+    click.echo(f"vlae: {message}", err=True)
+
+
+def explain(error: BaseException, name: str = "") -> tuple[str, int]:
+    """What to tell the user in one line, with the name of the file where the error has none; the exit code."""
     message, code = _explain(error)
     if name and not isinstance(error, CodecError):
         message = f"{name}: {message}"
-    if os.environ.get("VLAE_DEBUG") == "1":
-        click.echo("".join(traceback.format_exception(error)), err=True)
-    click.echo(f"vlae: {' '.join(message.split())}", err=True)
-    return code
+    return " ".join(message.split()), code
 
 
 def _explain(error: BaseException) -> tuple[str, int]:

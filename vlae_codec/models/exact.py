@@ -187,13 +187,17 @@ class SegmentModel:
 
     def merge(self, groups: Sequence[Ints]) -> Ints:
         """Undo `split`, for integers."""
+        merged: Ints = self.spread(groups).int().numpy()
+        return merged
+
+    def spread(self, groups: Sequence[NDArray[Any]]) -> Tensor:
+        """Flat groups of numbers -> (latent, height, width) in float64."""
         height, width = self.size
         cells = torch.cat([self.dense(group, t) for t, group in enumerate(groups)], 1)
         y = F.pixel_shuffle(cells[:, torch.cat(self.exact.channels).argsort()], 2)
-        merged: Ints = y[0, :, :height, :width].int().numpy()
-        return merged
+        return y[0, :, :height, :width]
 
-    def dense(self, group: Ints, t: int) -> Tensor:
+    def dense(self, group: NDArray[Any], t: int) -> Tensor:
         """Flat group t -> (1, channels, h/2, w/2) in float64, zeros outside."""
         inside = self.inside[t]
         values = torch.from_numpy(group).double()
