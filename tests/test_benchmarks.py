@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image, JpegImagePlugin
 
 import vlae_codec
-from benchmarks import bits_back, codecs, common, curves, figure, rate_distortion, readme, speed, throughput
+from benchmarks import bits_back, codecs, common, curves, figure, rate_distortion, readme, scaling, speed, throughput
 from vlae_codec import bitstream, images, jobs, metrics
 
 ANCHORS = common.HERE / "anchors" / "kodak"
@@ -41,7 +41,7 @@ class Encoded:
     bits_back: bool
 
 
-def _encode(picture, quality=50.0, *, bits_back=True, stages=None):
+def _encode(picture, quality=50.0, *, bits_back=True, stages=None, jobs=1):
     height, width = picture.pixels.shape[:2]
     step = 1 + (100 - int(quality)) // 2
     payload = bytes([step]) + zlib.compress((picture.pixels // step).tobytes()) + bytes(0 if bits_back else 5)
@@ -54,7 +54,7 @@ def _encode(picture, quality=50.0, *, bits_back=True, stages=None):
     return Encoded(bitstream.pack(bitstream.Container(header, {}, None, (segment,))), ledger, bits_back)
 
 
-def _decode(data, *, stages=None):
+def _decode(data, *, stages=None, jobs=1):
     container = bitstream.parse(data)
     payload, shape = container.segments[0].payload, (container.header.height, container.header.width, 3)
     symbols = np.frombuffer(zlib.decompress(payload[1:]), np.uint8).reshape(shape)
@@ -253,6 +253,33 @@ def test_jpeg_is_subsampled_and_progressive(pictures, tmp_path):
 def test_gray_pictures_are_given_to_every_codec_as_rgb(pictures):
     pixels = common.read(pictures / "gray.png")
     assert pixels.shape == (48, 64, 3) and (pixels[..., 0] == pixels[..., 2]).all()
+
+
+def test_scaling_has_a_row_for_each_size_and_direction(tmp_path):
+    _run(scaling.main, "--megapixels", "0.02,0.01", "--out", tmp_path)
+    rows = _rows(tmp_path / "results" / "scaling.csv")
+    found = [(row["direction"], row["megapixels"]) for row in rows]
+    assert found == [("encode", "0.01"), ("encode", "0.02"), ("decode", "0.01"), ("decode", "0.02")]
+    for row in rows:
+        assert int(row["width"]) * int(row["height"]) == pytest.approx(1e6 * float(row["megapixels"]), rel=0.02)
+    assert (tmp_path / "figures" / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_scaling_fits_the_line_that_rows_lie_on():
+    rows = [
+        {"direction": "encode", "megapixels": f"{mp}", "width": "1000", "height": f"{1000 * mp}"}
+        | {"cpu_seconds": f"{2 * mp}", "peak_megabytes": f"{700 + 5 * mp}"}
+        for mp in (1, 10, 100)
+    ]
+    assert scaling.slopes(rows) == (
+        "* encode, from 1 MP on: 2.00 s of the processor per megapixel, growing with pixels to the power of 1.00; "
+        "700 MB and 5.0 MB per megapixel, 3 of them the pixels\n"
+    )
+
+
+def test_the_pictures_of_scaling_have_no_seams(monkeypatch):
+    pixels = scaling.photograph(700, 1000).astype(int)
+    assert np.abs(np.diff(pixels, axis=0)).mean() < 12 and np.abs(pixels[512] - pixels[511]).max() == 0
 
 
 def test_every_published_curve_tells_its_source_and_is_long_enough_for_a_bd_rate():

@@ -6,10 +6,12 @@ because some of Pillow's others (EPS) start programs.
 """
 
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,6 +71,7 @@ def read(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
             raise InputError(f"{name}: no picture in a format that can be read ({', '.join(READABLE)})") from error
         check_pixels(*image.size, max_pixels, name)
         _check_frames(image, name)
+        _check_suffix(image, name)
         image.load()
         return _picture(image, name)
 
@@ -102,6 +105,13 @@ def _check_frames(image: Image.Image, name: str) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # phones save a photograph and its previews as MPO, the photograph first
         raise InputError(f"{name}: {frames} frames or pages; a single picture wanted")
+
+
+def _check_suffix(image: Image.Image, name: str) -> None:
+    """Only a warning: what counts is what the file holds."""
+    form = _FORMATS.get(PurePath(name).suffix.lower())
+    if form and image.format not in (form.name, "MPO"):
+        warnings.warn(f"{name}: holds {image.format}, in spite of its name", stacklevel=3)
 
 
 def _picture(image: Image.Image, name: str) -> Picture:

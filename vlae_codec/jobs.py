@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vlae_codec import bitstream, files, inspection, rate, tiles
 from vlae_codec.errors import CodecError, TargetError
 from vlae_codec.files import STREAM, Job, shown
+from vlae_codec.limits import estimating_memory
 from vlae_codec.rate import Target
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def encode(
     from vlae_codec import codec
 
     start = time.perf_counter()
-    with _naming(job.source):
+    with _naming(job.source), estimating_memory(picture.pixels.shape[0] * picture.pixels.shape[1]):
         if target:
             encoded = _meeting(target, picture, effort, jobs, progress)
         else:
@@ -86,11 +87,12 @@ def decode(
         images.check_suffix(suffix)
     data = files.read_bytes(job.source)
     with _naming(job.source):
-        bitstream.parse(data, max_pixels)
+        header = bitstream.parse(data, max_pixels).header
         from vlae_codec import codec
 
         start = time.perf_counter()
-        picture = codec.decode(data, region=wanted, jobs=jobs, max_pixels=max_pixels, progress=progress)
+        with estimating_memory(header.width * header.height):
+            picture = codec.decode(data, region=wanted, jobs=jobs, max_pixels=max_pixels, progress=progress)
         seconds = time.perf_counter() - start
     with _naming(job.target):
         image_file = images.write(picture, suffix)

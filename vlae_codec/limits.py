@@ -1,5 +1,8 @@
 """How large a picture may be, and what it takes. Imports errors only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from vlae_codec.errors import LimitError
 
 FIXED_MEMORY = 1 << 30  # bytes: libraries, weights, and what the networks need for one tile
@@ -17,3 +20,19 @@ def check_pixels(width: int, height: int, max_pixels: int, name: str = "") -> No
 def memory(pixels: int) -> str:
     """About how much a picture of so many pixels takes."""
     return f"{(FIXED_MEMORY + BYTES_PER_PIXEL * pixels) / 2**30:.1f} GiB"
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Python and numpy have an exception for it, torch raises RuntimeError."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def estimating_memory(pixels: int) -> Iterator[None]:
+    """LimitError with what a picture of so many pixels takes, if that is not there."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        raise LimitError(f"not enough memory; {pixels} pixels take about {memory(pixels)}") from error

@@ -1,4 +1,7 @@
-"""How `vlae` ends: whatever a command raises becomes one line on stderr and an exit code. Imports click and errors."""
+"""How `vlae` ends: whatever a command raises becomes one line on stderr and an exit code.
+
+Imports click, errors and limits.
+"""
 
 import io
 import os
@@ -11,6 +14,7 @@ from typing import Any
 import click
 
 from vlae_codec.errors import CodecError, LimitError
+from vlae_codec.limits import is_lack_of_memory
 
 ELSEWHERE = {"compare": "vlae_codec.compare.command"} | dict.fromkeys(
     ("train", "export", "diagnose"), "vlae_codec.training.commands"
@@ -80,7 +84,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", INTERRUPTED
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch raises RuntimeError
+    if is_lack_of_memory(error):
         return "not enough memory", LimitError.exit_code
     message = f"internal error: {type(error).__name__}: {error}"
     return f"{message} (please report this, with what VLAE_DEBUG=1 prints)", CodecError.exit_code
