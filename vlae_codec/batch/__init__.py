@@ -38,9 +38,9 @@ def outcomes(
     if any(files.STREAM in job for job in jobs):
         raise UsageError("- is stdin or stdout, which several processes cannot share; a file name wanted")
     if ray is None:
-        from vlae_codec.batch import local
+        from vlae_codec.batch.local import outcomes as in_processes
 
-        return local.outcomes(order, jobs, processes or cores())
-    from vlae_codec.batch import cluster
+        return in_processes(order, jobs, processes or cores())
+    from vlae_codec.batch.cluster import outcomes as on_cluster
 
-    return cluster.outcomes(order, jobs, ray, processes or None)
+    return on_cluster(order, jobs, ray, processes or None)
