@@ -91,7 +91,7 @@ def test_the_command_codes_pictures_on_a_cluster_by_urls(
     coded, decoded = (tmp_path / "coded").as_uri(), (tmp_path / "decoded").as_uri()
     for command in (["encode", (tmp_path / "in").as_uri(), "-o", coded], ["decode", coded, "-o", decoded]):
         code, out, err = vlae(*command, "-r", "--json", "--ray", cluster.address)
-        assert (code, err) == (0, "") and len(out.splitlines()) == 3
+        assert code == 0 and "vlae:" not in err and len(out.splitlines()) == 3  # Ray may tell of lost nodes
         assert {json.loads(line)["width"] for line in out.splitlines()} == {64}
     assert sorted(str(path.relative_to(tmp_path / "decoded")) for path in (tmp_path / "decoded").rglob("*.png")) == [
         "a.png",

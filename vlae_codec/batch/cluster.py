@@ -11,8 +11,10 @@ import logging
 import os
 import re
 import socket
+import sys
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -58,7 +60,8 @@ def outcomes(order: Order, jobs: Sequence[Job], address: str, most: int | None) 
         UsageError: ray is not installed, there is no cluster at the address.
         CodecError: no actor can be started.
     """
-    ray = _connected(address)
+    with redirect_stdout(sys.stderr):
+        ray = _connected(address)
     crew = _Crew(ray, order, most)
     try:
         yield from crew.outcomes(deque(Attempt(job) for job in jobs))
@@ -142,7 +145,8 @@ class _Crew:
 
     def _ready(self, wanted: int) -> list[Any]:
         """At least one answer."""
-        ready, _ = self.ray.wait([*self.busy, *self.starting], timeout=None if self.busy else START_SECONDS)
+        with redirect_stdout(sys.stderr):  # Ray prints news of its nodes, among our JSON lines
+            ready, _ = self.ray.wait([*self.busy, *self.starting], timeout=None if self.busy else START_SECONDS)
         if not ready:
             raise CodecError(f"none of {wanted} Ray actors was ready after {START_SECONDS} s; a free core wanted")
         return list(ready)
