@@ -33,10 +33,10 @@ def small_vlae() -> VLAE:
     torch.manual_seed(3)
     model = VLAE(SMALL)
     with torch.no_grad():
-        model.analysis_net.out.weight.mul_(4)
+        model.analysis_net.out.weight.mul_(2)
         model.hyper_analysis.out.weight.mul_(3)
         for context in model.contexts:
-            context.out.weight.mul_(5)
+            context.head.out.weight.mul_(5)
             context.modulation.scale.values[0].mul_(0.7)
             context.modulation.shift.values[-1].add_(0.1)
     return model.eval().requires_grad_(False)

@@ -209,9 +209,10 @@ def decode_segment(prior: Prior, segment: Segment, height: int, width: int) -> I
     pop_group(stack, group(inside, 0), *prior.first_likelihood(z.reshape(-1, rows, columns)), False)
     if segment.borrowed:
         push_list(stack, z, *prior.posterior(np.stack(group(y, 0))))
+    state: Ints | int = 0
     for t in range(1, 7):
-        known = [np.stack(group(y, u)) for u in range(t)]
-        pop_group(stack, group(inside, t), *prior.likelihood(known), True)
+        state = prior.state(t, np.stack(group(y, t - 1)), state)
+        pop_group(stack, group(inside, t), *prior.head(t, state), True)
     assert not stack.words and stack.state < 2
     assert zlib.crc32(inside.astype("<i4").tobytes()) == segment.latents_crc
     return inside

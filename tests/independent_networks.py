@@ -36,6 +36,11 @@ def act(s: Ints) -> Ints:
     return np.clip(divide(np.maximum(8 * s, s), 17), -ACTIVATION_MAX, ACTIVATION_MAX)
 
 
+def limit(s: Ints) -> Ints:
+    """Fixed point."""
+    return np.clip(divide(s, 14), -ACTIVATION_MAX, ACTIVATION_MAX)
+
+
 def correlate(weight: Array, a: Array, stride: int = 1) -> Array:
     """Fixed point, the sum in conv: (C, H, W) -> (outputs, H / stride, W / stride)."""
     (_, height, width), k = a.shape, weight.shape[2] // 2
@@ -63,7 +68,7 @@ class Prior:
             if name.startswith("prior.")
         }
         self.quality = quality
-        self.latent = 2 * len(self.arrays["contexts.0.out.bias"])
+        self.latent = 2 * len(self.arrays["contexts.0.head.out.bias"])
         self.coded = np.flatnonzero(self.arrays["first_quality"] <= quality)
 
     def id(self) -> bytes:
@@ -119,16 +124,19 @@ class Prior:
         a[self.coded] = z
         a = act(self.conv("hyper_synthesis.inp", enter(64 * a)))
         a = act(shuffle(self.conv("hyper_synthesis.up32.0", a)))
-        return self.context(0, act(self.modulate("hyper_synthesis", self.conv("hyper_synthesis.out", a))))
+        a = act(self.modulate("hyper_synthesis", self.conv("hyper_synthesis.out", a)))
+        return self.head(0, act(self.modulate("contexts.0", self.conv("contexts.0.inp", a))))
 
-    def likelihood(self, known: list[Ints]) -> tuple[Ints, Ints]:
-        """Distributions, p(ŷ_t | ŷ_<t): means and levels as arrays, from the arrays of groups 0 to t - 1."""
-        return self.context(len(known), enter(np.concatenate(known)))
+    def state(self, t: int, group: Ints, before: Ints | int) -> Ints:
+        """Distributions, the state before group t: from the array of group t - 1 and from the state before it."""
+        s = self.conv(f"contexts.{t}.inp", enter(group)) + (before << 14)
+        a = act(self.modulate(f"contexts.{t}", s))
+        inner = act(self.conv(f"contexts.{t}.block.spatial", act(self.conv(f"contexts.{t}.block.reduce", a))))
+        return limit((a << 14) + self.conv(f"contexts.{t}.block.expand", inner))
 
-    def context(self, t: int, a: Ints) -> tuple[Ints, Ints]:
-        """Distributions: the network contexts.t."""
-        a = act(self.modulate(f"contexts.{t}", self.conv(f"contexts.{t}.inp", a)))
-        s, s_level = np.split(self.conv(f"contexts.{t}.out", act(self.conv(f"contexts.{t}.hidden", a))), 2)
+    def head(self, t: int, a: Ints) -> tuple[Ints, Ints]:
+        """Distributions: means and levels of group t as arrays."""
+        s, s_level = np.split(self.conv(f"contexts.{t}.head.out", act(self.conv(f"contexts.{t}.head.hidden", a))), 2)
         return self.mean(s, 16), self.level(s_level, "std_thresholds")
 
 
@@ -163,7 +171,7 @@ class Synthesis:
             inner = x
             for part in ("reduce", "spatial"):
                 inner = self.conv(f"{name}.{number}.{part}", inner)
-                inner = np.maximum(inner, inner / 8)
+                inner = inner / (1 + np.exp(-inner))
             x = x + self.conv(f"{name}.{number}.expand", inner)
             number += 1
         return x

@@ -9,7 +9,7 @@ already there, and the decoder puts them back before it goes on.
 Knows a model only as a Protocol; integers in, a stack out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,8 +35,8 @@ class LatentModel(Protocol):
     def first_likelihood(self, z: Ints) -> Distributions:
         """p(ŷ0 | z)."""
 
-    def likelihood(self, known: Sequence[Ints]) -> Distributions:
-        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 6."""
+    def predictor(self) -> Callable[[Ints], Distributions]:
+        """p(ŷ_t | ŷ_<t): the first call takes ŷ0 and gives the distribution of ŷ1, the next takes ŷ1, and so on."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def quantise(y: Sequence[NDArray[np.floating[Any]]], model: LatentModel, bit_pri
     Args:
         bit_price: what a bit may cost in squared steps, for groups 1 to 6; 0 gives the nearest symbols.
     """
-    latents = Latents.begin(rounded(y[0]))
+    latents, predict = Latents.begin(rounded(y[0])), model.predictor()
     for group in y[1:]:
-        p = model.likelihood(latents.values)
+        p = predict(latents.values[-1])
         latents.add(rounded_cheaply(group - p.mean / FRACTIONS, p, bit_price), p)
     return latents
 
@@ -144,8 +144,9 @@ def decode(stack: Stack, model: LatentModel, borrowed: bool, measure: bool = Fal
     q = model.posterior(latents.values[0])
     if borrowed:
         stack.push(z, q)
+    predict = model.predictor()
     while len(latents.symbols) < GROUPS:
-        p = model.likelihood(latents.values)
+        p = predict(latents.values[-1])
         latents.add(stack.pop(p.centred()), p)
     return latents, costs(latents, p_first, (z, prior, q), borrowed) if measure else None
 

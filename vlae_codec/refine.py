@@ -156,8 +156,9 @@ class Window:
         q = model.posterior(groups[0])
         bits = kl_bits(q, model.prior()).sum()
         bits = bits + (interval_bits(groups[0], model.first_likelihood(q.mean, rate)) * inside[0]).sum()
+        predict = model.predictor(rate)
         for group, mask in zip(rest, inside[1:], strict=True):
-            p = model.likelihood(groups, rate)
+            p = predict(groups[-1])
             groups.append((p.mean + self.rounded(group - p.mean, temperature)) * mask)
             bits = bits + (interval_bits(groups[-1], p) * mask).sum()
         return model.merge(groups)[..., :height, :width], bits

@@ -36,7 +36,11 @@ Tensors = Mapping[str, Tensor]
 
 def requantise(x: Tensor) -> Tensor:
     """Leaky ReLU, then the nearest multiple of 2^-10 within ±127."""
-    x = torch.maximum(x, x * SLOPE)
+    return limit(torch.maximum(x, x * SLOPE))
+
+
+def limit(x: Tensor) -> Tensor:
+    """The nearest multiple of 2^-10 within ±127."""
     return to_grid(x).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX)
 
 
@@ -73,6 +77,18 @@ def whole_weight(tensors: Tensors, name: str) -> Tensor:
     return tensors[f"{name}.weight"].double() * 2.0 ** tensors[f"{name}.shift"].double()[:, None, None, None]
 
 
+class FixedBlock:
+    """`blocks.ResidualBlock` on activations."""
+
+    def __init__(self, tensors: Tensors, name: str):
+        layers = (FixedConv2d(tensors, f"{name}.{part}") for part in ("reduce", "spatial", "expand"))
+        self.reduce, self.spatial, self.expand = layers
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return limit(x + self.expand(requantise(self.spatial(requantise(self.reduce(x))))))
+
+
 class FixedModulation:
     """x * scale + shift per channel, for one quality: linear between the anchors, in integers, rounded down."""
 
@@ -104,7 +120,7 @@ class ExactPrior:
     def __init__(self, tensors: Tensors):
         self.tensors = tensors
         self.prior_level, self.first_quality = tensors["prior_level"].int(), tensors["first_quality"].int()
-        self.latent = tensors["contexts.0.out.bias"].numel() // 2 * QUARTERS
+        self.latent = tensors["contexts.0.head.out.bias"].numel() // 2 * QUARTERS
         self.channels = group_channels(self.latent)
         self.std_thresholds, self.log_std_thresholds = (
             tensors[name].double() / ACTIVATION_SCALE for name in ("std_thresholds", "log_std_thresholds")
@@ -114,9 +130,11 @@ class ExactPrior:
             for name, stride in (("inp", 1), ("down64", 2), ("out", 1))
         ]
         self.hyper_synthesis = [FixedConv2d(tensors, f"hyper_synthesis.{name}") for name in ("inp", "up32.0", "out")]
-        self.contexts = [
-            [FixedConv2d(tensors, f"contexts.{t}.{name}") for name in ("inp", "hidden", "out")] for t in range(GROUPS)
-        ]
+        self.inputs, self.hidden, self.outputs = (
+            [FixedConv2d(tensors, f"contexts.{t}.{name}") for t in range(GROUPS)]
+            for name in ("inp", "head.hidden", "head.out")
+        )
+        self.blocks = [FixedBlock(tensors, f"contexts.{t}.block") for t in range(1, GROUPS)]
 
     def modulation(self, name: str, level: int) -> FixedModulation:
         """The modulation of that name for a quality in tenths."""
@@ -136,17 +154,18 @@ class ExactPrior:
         first, up, last = self.hyper_synthesis
         h = requantise(first(enter(z)))
         h = requantise(F.pixel_shuffle(up(h), 2))
-        return self.context(0, requantise(self.modulation("hyper_synthesis", level)(last(h))), level)
+        h = requantise(self.modulation("hyper_synthesis", level)(last(h)))
+        return self.head(0, requantise(self.modulation("contexts.0", level)(self.inputs[0](h))))
 
-    def likelihood(self, known: Sequence[Tensor], level: int) -> tuple[Tensor, Tensor]:
-        """Known groups in steps (1, channels, h, w) -> mean in 64ths and level of the next one."""
-        return self.context(len(known), enter(torch.cat(list(known), 1)), level)
+    def state(self, t: int, group: Tensor, before: Tensor | None, level: int) -> Tensor:
+        """What is known before group t: from ŷ_{t-1} in steps (1, channels, h, w) and from what was known before it."""
+        h = self.inputs[t](enter(group))
+        h = h if before is None else h + before
+        return self.blocks[t - 1](requantise(self.modulation(f"contexts.{t}", level)(h)))
 
-    def context(self, group: int, known: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """Mean in 64ths and level of a group, from activations."""
-        inp, hidden, out = self.contexts[group]
-        h = requantise(self.modulation(f"contexts.{group}", level)(inp(known)))
-        mean, raw = out(requantise(hidden(h))).chunk(2, 1)
+    def head(self, t: int, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean in 64ths and level of group t, from activations."""
+        mean, raw = self.outputs[t](requantise(self.hidden[t](h))).chunk(2, 1)
         return mean_in_fractions(mean * LATENT_UNIT), torch.bucketize(raw, self.std_thresholds)
 
 
@@ -219,15 +238,30 @@ class SegmentModel:
         full[:, self.coded] = torch.from_numpy(z).double().reshape(self.hyper_shape)
         return self.flattened(0, *self.exact.first_likelihood(full, self.level))
 
-    def likelihood(self, known: Sequence[Ints]) -> Distributions:
-        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 6."""
-        groups = [self.dense(group, t) / FRACTIONS for t, group in enumerate(known)]
-        return self.flattened(len(known), *self.exact.likelihood(groups, self.level))
+    def predictor(self) -> "SegmentPredictor":
+        """p(ŷ_t | ŷ_<t) for t = 1 to 6, one after the other."""
+        return SegmentPredictor(self)
 
     def flattened(self, t: int, mean: Tensor, level: Tensor) -> Distributions:
         """Arrays of group t as flat distributions."""
         inside = self.inside[t]
         return Distributions(flat(mean[inside]), flat(level[inside]), Kind.LATENT)
+
+
+class SegmentPredictor:
+    """p(ŷ_t | ŷ_<t) of one segment: each call takes ŷ_{t-1} in 64ths, flat, and gives the distribution of ŷ_t."""
+
+    def __init__(self, model: SegmentModel):
+        self.model = model
+        self.seen = 0
+        self.state: Tensor | None = None
+
+    def __call__(self, group: Ints) -> Distributions:
+        """As the class says."""
+        model, known = self.model, self.model.dense(group, self.seen) / FRACTIONS
+        self.seen += 1
+        self.state = model.exact.state(self.seen, known, self.state, model.level)
+        return model.flattened(self.seen, *model.exact.head(self.seen, self.state))
 
 
 def flat(x: Tensor) -> Ints:

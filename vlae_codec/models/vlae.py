@@ -43,20 +43,20 @@ MIN_PROBABILITY = 1e-9  # 30 bits; what lies further out is coded by an escape
 class Config:
     """Sizes of a model, saved beside its weights; channels unless said."""
 
-    latent: int = 192
+    latent: int = 288
     hyper_latent: int = 32
     features: int = 192
     hyper_width: int = 128
     context: int = 256
     width4: int = 48
-    width8: int = 160
-    width16: int = 256
+    width8: int = 192
+    width16: int = 320
     blocks4: int = 1
-    blocks8: int = 5
+    blocks8: int = 4
     blocks16: int = 3
     anchors: int = 8
     lambda_low: float = 0.0005
-    lambda_high: float = 0.256
+    lambda_high: float = 0.5
 
     @property
     def analysis_halo(self) -> int:
@@ -183,29 +183,60 @@ class HyperSynthesis(nn.Module):
         return activation(self.modulation(h, rate))
 
 
-class Context(nn.Module):
-    """Mean and raw std of group t, (B, 2 * channels, h, w), from all that is known of it.
+class FirstContext(nn.Module):
+    """Mean and raw std of group 0, (B, latent / 2, h, w), from features of z, (B, features, h, w)."""
 
-    That is (B, features, h, w) for group 0, and for the others the groups before, (B, their channels, h, w), by a 3x3
-    convolution over exactly these.
+    def __init__(self, c: Config):
+        super().__init__()
+        self.inp = nn.Conv2d(c.features, c.context, 1)
+        self.modulation = Modulation(c.anchors, c.context)
+        self.head = Head(c, group_sizes(c.latent)[0])
+        initialise(self.inp)
+
+    def forward(self, features: Tensor, rate: Tensor) -> Tensor:
+        """As the class says; `rate` is (B,)."""
+        out: Tensor = self.head(activation(self.modulation(self.inp(features), rate)))
+        return out
+
+
+class Context(nn.Module):
+    """What is known before group t, once group t - 1 is: (B, context, h, w), the state of a recurrence over groups.
+
+    state_t = block(act(modulation(3x3(ŷ_{t-1}) + state_{t-1}))). Weights are those of t alone. Each group is seen once,
+    so that seven groups cost what one network over all latents would, and what was seen first goes through most layers.
     """
 
     def __init__(self, c: Config, group: int):
         super().__init__()
-        sizes = [len(channels) for channels in group_channels(c.latent)]
-        known, latent = sum(sizes[:group]), sizes[group]
-        self.inp = nn.Conv2d(known, c.context, 3, padding=1) if group else nn.Conv2d(c.features, c.context, 1)
+        sizes = group_sizes(c.latent)
+        self.inp = nn.Conv2d(sizes[group - 1], c.context, 3, padding=1)
         self.modulation = Modulation(c.anchors, c.context)
+        self.block = ResidualBlock(c.context, activation)
+        self.head = Head(c, sizes[group])
+        initialise(self.inp)
+
+    def forward(self, group: Tensor, state: Tensor | None, rate: Tensor) -> Tensor:
+        """Latents (B, channels, h, w) in latent units and the state before them -> the next state; `rate` is (B,)."""
+        h = self.inp(group)
+        h = h if state is None else h + state
+        out: Tensor = self.block(activation(self.modulation(h, rate)))
+        return out
+
+
+class Head(nn.Module):
+    """(B, context, h, w) -> mean and raw std of a group, (B, 2 * channels, h, w)."""
+
+    def __init__(self, c: Config, channels: int):
+        super().__init__()
         self.hidden = nn.Conv2d(c.context, c.context, 1)
-        self.out = PreciseConv2d(c.context, 2 * latent, 1)
+        self.out = PreciseConv2d(c.context, 2 * channels, 1)
         initialise(self)
         self.out.weight.data.mul_(0.1)
         assert self.out.bias is not None
-        self.out.bias.data[latent:].fill_(0.5)
+        self.out.bias.data[channels:].fill_(0.5)
 
-    def forward(self, known: Tensor, rate: Tensor) -> Tensor:
-        """As the class says; `rate` is (B,)."""
-        h = activation(self.modulation(self.inp(known), rate))
+    def forward(self, h: Tensor) -> Tensor:
+        """As the class says."""
         out: Tensor = self.out(activation(self.hidden(h)))
         return out
 
@@ -222,7 +253,7 @@ class VLAE(nn.Module):
         self.log_inverse_gain = Anchors(c.anchors, c.latent, 0.0, -span)
         self.hyper_analysis, self.hyper_synthesis = HyperAnalysis(c), HyperSynthesis(c)
         self.log_prior_std = nn.Parameter(torch.zeros(c.hyper_latent))
-        self.contexts = nn.ModuleList(Context(c, t) for t in range(GROUPS))
+        self.contexts = nn.ModuleList([FirstContext(c), *(Context(c, t) for t in range(1, GROUPS))])
         self.group_channels = group_channels(c.latent)
 
     def analysis(self, x: Tensor, rate: Tensor) -> Tensor:
@@ -259,14 +290,30 @@ class VLAE(nn.Module):
         """p(ŷ0 | z), before the integral over each step: (B, hyper_latent, h/2, w/2) -> (B, latent / 4, h, w)."""
         return self.logistic(self.contexts[0](self.hyper_synthesis(z, rate), rate))
 
-    def likelihood(self, known: Sequence[Tensor], rate: Tensor) -> Logistic:
-        """p(ŷ_t | ŷ_<t) with t = len(known), 1 to 6: groups (B, channels, h, w) -> (B, channels, h, w)."""
-        return self.logistic(self.contexts[len(known)](torch.cat(list(known), 1) / LATENT_UNIT, rate))
+    def predictor(self, rate: Tensor) -> "Predictor":
+        """p(ŷ_t | ŷ_<t) for t = 1 to 6, one after the other."""
+        return Predictor(self, rate)
 
     def logistic(self, out: Tensor) -> Logistic:
         """What a context network gives, (B, 2 * channels, h, w), as distributions in steps."""
         mean, raw = out.chunk(2, 1)
         return Logistic(mean * LATENT_UNIT, F.softplus(raw).clamp_min(MIN_STD))
+
+
+class Predictor:
+    """p(ŷ_t | ŷ_<t): the first call takes ŷ_0 and gives the distribution of ŷ_1, the next takes ŷ_1, and so on."""
+
+    def __init__(self, model: VLAE, rate: Tensor):
+        self.model, self.rate = model, rate
+        self.state: Tensor | None = None
+        self.contexts = iter(list(model.contexts)[1:])
+
+    def __call__(self, group: Tensor) -> Logistic:
+        """(B, channels, h, w) in steps -> (B, channels of the next group, h, w)."""
+        context = next(self.contexts)
+        assert isinstance(context, Context)
+        self.state = context(group / LATENT_UNIT, self.state, self.rate)
+        return self.model.logistic(context.head(self.state))
 
 
 def group_channels(latent: int) -> list[Tensor]:
@@ -283,3 +330,8 @@ def group_channels(latent: int) -> list[Tensor]:
             members[part].append(channel * QUARTERS + position)
     first, *rest = (torch.tensor(part) for part in members)
     return [*first.chunk(QUARTERS), *rest]
+
+
+def group_sizes(latent: int) -> list[int]:
+    """Channels of each group."""
+    return [len(channels) for channels in group_channels(latent)]

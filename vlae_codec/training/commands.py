@@ -48,7 +48,11 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
     type=click.Path(path_type=Path),
     help="Checkpoint or model file to start from, counting steps from zero.",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="JSON file with sizes of the model, for a new run.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="JSON file with sizes of the model: of a new run, or with more blocks than --branch has.",
+)
 @setting("steps", "Where the run ends.", 1)
 @setting("batch", "Crops per process and step.", 1)
 @setting("crop", "Side of a crop in pixels, a multiple of 64.", 64)
@@ -88,15 +92,13 @@ def _start(out: Path, branch: Path | None, config: Path | None, settings: TrainC
     from vlae_codec.training import checkpoint, loop
     from vlae_codec.training.restore import restored
 
-    if branch and config:
-        raise UsageError("--branch takes the model of its checkpoint; --config is for a new run")
     if (out / checkpoint.NAME).exists():
         return checkpoint.load(out / checkpoint.NAME)
-    if branch and branch.suffix == ".safetensors":
-        return restored(branch)
-    if branch:
-        return loop.branch(checkpoint.load(branch))
-    return loop.beginning(_read_config(config) if config else Config(), settings)
+    sizes = _read_config(config) if config else None
+    if not branch:
+        return loop.beginning(sizes or Config(), settings)
+    parent = restored(branch) if branch.suffix == ".safetensors" else checkpoint.load(branch)
+    return loop.grown(parent, sizes) if sizes else loop.branch(parent)
 
 
 def _read_config(path: Path) -> "Config":

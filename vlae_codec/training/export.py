@@ -150,6 +150,8 @@ def prove_bounds(tensors: dict[str, Tensor]) -> float:
     for name in (n.removesuffix(".weight") for n in tensors if n.endswith(".weight")):
         weight, bias = whole_weight(tensors, name), tensors[f"{name}.bias"].double()
         largest = float((weight.abs().flatten(1).sum(1) * ACTIVATION_MAX + bias.abs()).max()) / WEIGHT_SCALE
+        if name.startswith("contexts.") and name.endswith((".inp", ".expand")):
+            largest += ACTIVATION_MAX  # the state that is added
         owner = modulation_of(name)
         if owner:
             scale, shift = (float(tensors[f"{owner}.{part}"].abs().max()) / WEIGHT_SCALE for part in ("scale", "shift"))

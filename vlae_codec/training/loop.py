@@ -206,6 +206,25 @@ def branch(parent: Checkpoint) -> Checkpoint:
     return dataclasses.replace(parent, step=0, random=[])
 
 
+def grown(parent: Checkpoint, config: Config) -> Checkpoint:
+    """A branch with more blocks than its parent. They start as the identity: the model computes the same at first.
+
+    Raises:
+        UsageError: the sizes differ in something else than numbers of blocks, or there are fewer.
+    """
+    child = beginning(config, parent.train_config)
+    for part in ("model", "ema"):
+        new, old = getattr(child, part), getattr(parent, part)
+        strange = [name for name in old if name not in new or new[name].shape != old[name].shape]
+        if strange:
+            raise UsageError(f"a model can only grow in numbers of blocks; {strange[0]} does not fit")
+        for name in new.keys() - old.keys():
+            if ".expand." in name:
+                new[name].zero_()
+        new.update(old)
+    return dataclasses.replace(child, pixels=parent.pixels, seconds=parent.seconds)
+
+
 def train(pictures: list[Pixels], folder: Path, start: Checkpoint, config: TrainConfig, device: torch.device) -> None:
     """Train until `config.steps` or a signal; `folder` receives the checkpoint and the TensorBoard file.
 

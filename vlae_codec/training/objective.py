@@ -50,8 +50,9 @@ def quantise(model: VLAE, y: Tensor, rate: Tensor) -> tuple[list[Tensor], list[L
     first, *rest = model.split(y)
     groups = [first + (first.round() - first).detach()]
     p: list[Logistic] = []
+    predict = model.predictor(rate)
     for group in rest:
-        p.append(model.likelihood(groups, rate))
+        p.append(predict(groups[-1]))
         mean = p[-1].mean.detach()
         groups.append(group + ((group - mean).round() + mean - group).detach())
     return groups, p
