@@ -171,7 +171,7 @@ class Synthesis:
             inner = x
             for part in ("reduce", "spatial"):
                 inner = self.conv(f"{name}.{number}.{part}", inner)
-                inner = inner / (1 + np.exp(-inner))
+                inner = inner * (1 + np.tanh(inner / 2)) / 2  # SiLU, without overflow
             x = x + self.conv(f"{name}.{number}.expand", inner)
             number += 1
         return x
