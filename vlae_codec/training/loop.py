@@ -164,32 +164,30 @@ class Journal:
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(self.folder))
-        self.since, self.steps = time.monotonic(), 0
+        self.since, self.values = time.monotonic(), list[dict[str, float]]()
 
     def log(self, step: int, terms: Terms, norm: float) -> None:
-        """Called after every step; writes every `log_steps`."""
-        self.steps += 1
-        if step % self.config.log_steps:
-            return
-        pace = (time.monotonic() - self.since) / self.steps
-        self.since, self.steps = time.monotonic(), 0
-        mse = terms.mse.mean()
-        scalars = {
-            "loss": float(terms.loss.detach()),
-            "bits per pixel": float(terms.bpp.mean()),
-            "KL of z per pixel": float(terms.kl_bpp.mean()),
-            "psnr": float(10 * torch.log10(255**2 / mse)),
-            "gradient norm": norm,
-            "learning rate": self.config.rate_at(step),
-            "seconds per step": pace,
-        }
+        """Called after every step; writes the means every `log_steps`."""
+        means = {"bits per pixel": terms.bpp, "KL of z per pixel": terms.kl_bpp, "mse": terms.mse}
+        values = {name: float(value.mean()) for name, value in means.items()}
+        self.values.append({"loss": float(terms.loss.detach()), "gradient norm": norm, **values})
+        if step % self.config.log_steps == 0:
+            self.write(step)
+
+    def write(self, step: int) -> None:
+        """The means since the last line."""
+        count, now = len(self.values), time.monotonic()
+        means = {name: sum(v[name] for v in self.values) / count for name in self.values[0]}
+        pace = (now - self.since) / count
+        self.since, self.values = now, []
+        scalars = means | {"learning rate": self.config.rate_at(step), "seconds per step": pace}
         for name, value in scalars.items():
             self.writer.add_scalar(name, value, step)
         left = (self.config.steps - step) * pace
         print(
-            f"{time.strftime('%F %T')}  step {step}/{self.config.steps}  loss {scalars['loss']:.4f}  "
-            f"{scalars['bits per pixel']:.3f} bpp  mse {float(mse):.1f}  norm {norm:.2f}  {pace:.3f} s/step  "
-            f"{int(left // 3600)} h {int(left // 60 % 60)} min left",
+            f"{time.strftime('%F %T')}  step {step}/{self.config.steps}  loss {means['loss']:.4f}  "
+            f"{means['bits per pixel']:.3f} bpp  mse {means['mse']:.1f}  norm {means['gradient norm']:.2f}  "
+            f"{pace:.3f} s/step  {int(left // 3600)} h {int(left // 60 % 60)} min left",
             file=sys.stderr, flush=True,
         )  # fmt: skip
 

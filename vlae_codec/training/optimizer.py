@@ -18,7 +18,7 @@ from vlae_codec.models.blocks import fast_bfloat16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, from the source above
 MIN_SIDE = 16  # smaller matrices are left to Adam
-WIDE = 4  # longer side over the shorter from which Newton-Schulz on the squares is faster
+WIDE = 4  # longer side over the shorter from which Newton-Schulz on the squares is faster in float32
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -31,7 +31,8 @@ def orthogonalise(x: Tensor, iterations: int = 5) -> Tensor:
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     tall = x.size(-2) > x.size(-1)
     x = x.mT if tall else x
-    iterate = newton_schulz_of_squares if x.size(-1) >= WIDE * x.size(-2) else newton_schulz
+    squares = x.size(-1) >= WIDE * x.size(-2) and not fast_bfloat16(x.device)
+    iterate = newton_schulz_of_squares if squares else newton_schulz
     x = iterate(x, iterations)
     return x.mT if tall else x
 
