@@ -104,7 +104,7 @@ ESCAPED = (*range(0, 65535 * 256, 256), 1 << 24)  # F of v, which follows an esc
 def deviation_and_reach(level: int) -> tuple[float, int]:
     """Coded probabilities, "Tables": σ and R."""
     deviation = 0.1 * 2 ** (level / 24)
-    return deviation, math.ceil(6 * deviation) + 1
+    return deviation, math.ceil(9 * deviation) + 1
 
 
 def mean_step(level: int) -> int:

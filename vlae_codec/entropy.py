@@ -6,7 +6,7 @@ machines in its last bits reaches the coder.
 
     std(level)     = 0.1 * 2^(level/24), level 0..263
     mean           in 64ths below level 48, rounded to 32nds below level 96, to eighths from there
-    table(level, f): symbols floor(mean) - R .. floor(mean) + R + 1 with R = ceil(6 std) + 1, then an escape;
+    table(level, f): symbols floor(mean) - R .. floor(mean) + R + 1 with R = ceil(9 std) + 1, then an escape;
                      mass of each unit interval around a mean of f/64, rounded to integers
     escape:          the symbol follows as 16 bits; distributions that are sampled have none, since an escape drawn by
                      chance would be a wild symbol, or one inside the table, which would not be pushed back as it was
@@ -153,7 +153,7 @@ class Grouping:
 
 def radius(level: int) -> int:
     """How far from the mean a table reaches."""
-    return math.ceil(6 * level_std(level)) + 1
+    return math.ceil(9 * level_std(level)) + 1
 
 
 # Grid of the means of each level, in 64ths.
