@@ -51,8 +51,8 @@ def curve(groups: Sequence[Sequence[Comparison]], codec: str, measure: Measure) 
 
 
 def names(groups: Sequence[Sequence[Comparison]]) -> list[str]:
-    """Of all codecs that took part, vlae first."""
-    return list(dict.fromkeys(c.name for group in groups for comparison in group for c in comparison.contenders))
+    """Of all codecs that took part, vlae first; in the order of the best quality, which fewest lack."""
+    return list(dict.fromkeys(c.name for group in reversed(groups) for found in group for c in found.contenders))
 
 
 def differences(groups: Sequence[Sequence[Comparison]]) -> list[Difference]:

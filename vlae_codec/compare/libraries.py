@@ -152,9 +152,7 @@ class Vvc:
     def decode(self, data: bytes) -> Pixels:
         """RGB, by ffmpeg's own decoder."""
         colour = f"scale=in_color_matrix=bt709:in_range=tv:flags={_SCALER},format=rgb24"
-        ppm = _ffmpeg(
-            "-f", "vvc", "-i", "pipe:0", "-vf", colour, "-f", "image2pipe", "-c:v", "ppm", "pipe:1", data=data
-        )
+        ppm = _ffmpeg("-f", "vvc", "-i", "pipe:0", "-vf", colour, *_PPM, data=data)
         _magic, width, height, rest = ppm.split(maxsplit=3)
         samples = rest.partition(b"\n")[2]
         return np.frombuffer(samples, np.uint8).reshape(int(height), int(width), 3)
