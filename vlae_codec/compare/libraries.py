@@ -136,7 +136,10 @@ class Vvc:
         """imageio-ffmpeg may be absent; its program differs from system to system."""
         if reason := installed("imageio-ffmpeg"):
             return reason
-        return "" if b"libvvenc" in _ffmpeg("-encoders") else "the ffmpeg of this imageio-ffmpeg has no libvvenc"
+        try:
+            return "" if b"libvvenc" in _ffmpeg("-encoders") else "the ffmpeg of this imageio-ffmpeg has no libvvenc"
+        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            return f"the ffmpeg of imageio-ffmpeg cannot be run: {error}"
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
         """The bare bitstream; UsageError for odd sides, which 4:2:0 has not."""
