@@ -7,7 +7,7 @@ must not hold torch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import click
@@ -32,15 +32,16 @@ class Coded(NamedTuple):
 
 @dataclass(frozen=True)
 class Other:
-    """A codec of `vlae compare`, with the qualities of its curve; called `name` in results."""
+    """A codec as `vlae compare` sets it up, with the qualities of its curve."""
 
     codec: compared.Codec
     qualities: tuple[float, ...]
     middle: float
-    name: str = ""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.codec.name)
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return self.codec.name
 
     @property
     def settings(self) -> str:
@@ -96,21 +97,22 @@ class Vlae:
 Codec = Vlae | Other
 
 _STEPS = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
-_AVIF_STEPS = (15, 25, 35, 45, 55, 65, 75, 85, 92)
 BASELINES = (
     Other(compared.JPEG, _STEPS, 35),
     Other(compared.WEBP, _STEPS, 55),
-    Other(replace(compared.AVIF, options={**compared.AVIF.options, "speed": 6}), _AVIF_STEPS, 55),
+    Other(compared.AVIF, (15, 25, 35, 45, 55, 65, 75, 85, 92), 55),
 )
 """Those whose speed is measured, too."""
 MORE = (
     Other(compared.CODECS["jpeg444"], _STEPS, 35),
-    Other(compared.AVIF, _AVIF_STEPS, 55, "AVIF speed 4"),
     Other(compared.CODECS["jxl"], (15, 10, 7, 5, 3.5, 2.5, 1.7, 1.2, 0.8), 3.5),
     Other(compared.CODECS["j2k"], (24, 26, 28, 30, 32, 34, 36, 38, 40), 33),
     Other(compared.CODECS["heic"], (5, 12, 20, 27, 35, 42, 50, 60, 70), 42),
     Other(compared.CODECS["vvc"], (-47, -42, -37, -32, -27, -22, -17), -30),
 )
+OTHERS = (*BASELINES, *MORE)
+ALL: Sequence[Codec] = (Vlae(), *OTHERS)
+"""In the order of results, whose first codec is the one that is compared."""
 
 
 def others(names: Sequence[str]) -> list[Other]:
@@ -119,7 +121,7 @@ def others(names: Sequence[str]) -> list[Other]:
     Raises:
         click.UsageError: no codec has such a name.
     """
-    known = {codec.name: codec for codec in (*BASELINES, *MORE)}
+    known = {codec.name: codec for codec in OTHERS}
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"no codec {', '.join(unknown)}; {', '.join(known)} are known")
     wanted = [codec for name, codec in known.items() if not names or name in names]

@@ -1,11 +1,12 @@
 """Rate-distortion curves: from measured rows or from published figures, compared by BD-rate, as tables.
 
 The rate of a point is the mean over pictures of bits per pixel, its PSNR the mean of PSNR in dB, in the published
-figures and here.
+figures and here. What PSNR does not see is compared between measured codecs, by MS-SSIM and SSIMULACRA2.
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +17,9 @@ from vlae_codec.errors import UsageError
 
 WINDOW = (30.0, 36.0)
 """PSNR in dB where most published codecs have points; BD-rates over different ranges cannot be compared."""
+
+MEASURES: Mapping[str, str] = {"PSNR": "psnr", "MS-SSIM": "ms_ssim", "SSIMULACRA2": "ssimulacra2"}
+"""The column of each measure."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +32,36 @@ class Curve:
     published: bool
 
 
-def measured(rows: Sequence[Row]) -> list[Curve]:
-    """A curve for each codec, in the order of the rows."""
+def complete(rows: Sequence[Row]) -> list[Row]:
+    """The rows of codecs and qualities that every picture has, as means over fewer pictures do not compare."""
+    pictures = {row["image"] for row in rows}
+    counts = Counter((row["codec"], row["quality"]) for row in rows)
+    return [row for row in rows if counts[row["codec"], row["quality"]] == len(pictures)]
+
+
+def measured(rows: Sequence[Row], measure: str = "PSNR") -> list[Curve]:
+    """A curve for each codec, in the order of the rows; its points are those that all pictures have the measure of."""
     return [
         Curve(
             codec,
             f"{own[0]['settings']}; {own[0]['version']}",
-            tuple((_mean(at, "bpp"), _mean(at, "psnr")) for at in _groups(own, "quality").values()),
+            tuple(_points(own, MEASURES[measure])),
             published=False,
         )
         for codec, own in _groups(rows, "codec").items()
     ]
+
+
+def _points(rows: Sequence[Row], column: str) -> Iterator[metrics.Point]:
+    for at in _groups(rows, "quality").values():
+        if _has(at, column):
+            yield _mean(at, "bpp"), _quality(at, column)
+
+
+def measures(rows: Sequence[Row]) -> list[str]:
+    """Those that all rows of the first codec have."""
+    first = [row for row in rows if row["codec"] == rows[0]["codec"]]
+    return [measure for measure, column in MEASURES.items() if _has(first, column)]
 
 
 def published(folder: Path) -> list[Curve]:
@@ -62,9 +85,10 @@ def report(name: str, rows: Sequence[Row], own: Sequence[Curve], others: Sequenc
     curves = "".join(f"* {curve.name}: {curve.description}\n" for curve in (*own, *others))
     return (
         f"# Rate and distortion: {name}, {len({row['image'] for row in rows})} pictures\n\n"
-        f"Files on disk; PSNR and MS-SSIM of RGB; means over the pictures. {'; '.join(where)}.\n\n"
+        "Whole files on disk, headers included; PSNR and MS-SSIM of RGB; means over the pictures.\n"
+        f"{'; '.join(where)}.\n\n"
         f"## BD-rate of {test.name}\n\nNegative: {test.name} needs fewer bits at equal PSNR. Akima interpolation.\n\n"
-        f"{_bd_rates(test, anchors)}\n## Means\n\n{_means(rows)}\n## Codecs\n\n{curves}"
+        f"{_bd_rates(test, anchors)}\n{_by_each_measure(rows)}## Means\n\n{_means(rows)}\n## Codecs\n\n{curves}"
     )
 
 
@@ -73,6 +97,24 @@ def _bd_rates(test: Curve, anchors: Sequence[Curve]) -> str:
     header = ["against", whole, "from, dB", "to, dB", f"{WINDOW[0]:g} to {WINDOW[1]:g} dB", "from, dB", "to, dB"]
     lines = [[anchor.name, *bd_rate(anchor, test, None), *bd_rate(anchor, test, WINDOW)] for anchor in anchors]
     return markdown_table(header, lines)
+
+
+def _by_each_measure(rows: Sequence[Row]) -> str:
+    """BD-rates of measured codecs by more than PSNR, with a heading; nothing if only one codec was measured."""
+    names = list(_groups(rows, "codec"))[1:]
+    found = {measure: measured(rows, measure) for measure in measures(rows)} if names else {}
+    if not found:
+        return ""
+    lines = [[name, *(by_measure(curves, name) for curves in found.values())] for name in names]
+    return (
+        "At equal values of each measure, MS-SSIM in dB, over the whole overlap:\n\n"
+        f"{markdown_table(['against', *found], lines)}\n"
+    )
+
+
+def by_measure(curves: Sequence[Curve], name: str) -> str:
+    """BD-rate of the first curve against the one of this name, or a dash if there is none."""
+    return next((bd_rate(anchor, curves[0], None)[0] for anchor in curves[1:] if anchor.name == name), "–")
 
 
 def bd_rate(anchor: Curve, test: Curve, window: metrics.Window | None) -> list[str]:
@@ -99,7 +141,16 @@ def _means(rows: Sequence[Row]) -> str:
 
 def _text(rows: Sequence[Row], column: str, digits: int) -> str:
     """A mean, or a dash when a picture is too small to have the value."""
-    return f"{_mean(rows, column):.{digits}f}" if all(row[column] for row in rows) else "–"
+    return f"{_mean(rows, column):.{digits}f}" if _has(rows, column) else "–"
+
+
+def _has(rows: Sequence[Row], column: str) -> bool:
+    return all(row[column] for row in rows)
+
+
+def _quality(rows: Sequence[Row], column: str) -> float:
+    """The mean; of MS-SSIM in dB."""
+    return fmean(metrics.decibels(float(row[column])) if column == "ms_ssim" else float(row[column]) for row in rows)
 
 
 def _mean(rows: Sequence[Row], column: str) -> float:

@@ -19,7 +19,7 @@ from benchmarks.curves import Curve
 RATES = (0.1, 1.5)
 """Bits per pixel from where to where curves are drawn."""
 TICKS = (0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5)
-LEGEND = "dark: measured in the same run\npale: published by others"
+LEGEND = "dark: measured here\npale: published by others"
 OWN, MEASURED, PUBLISHED, INK, GRID = "#c8301c", "#34465c", "#808b98", "#222222", "#e6e8eb"
 
 

@@ -1,8 +1,9 @@
 """Rate and distortion of real files: `python -m benchmarks.rate_distortion FOLDER`.
 
 A folder of pictures in; a csv with a row for each codec, picture and quality, a plot, and a table of means and
-BD-rates out. Rates are bytes on disk, PSNR and MS-SSIM are of RGB. Rows that the csv has already, of the same
-picture, source, model and libraries, are not measured again, so that an interrupted run goes on where it stopped.
+BD-rates out. Rates are whole files on disk, headers included; PSNR and MS-SSIM are of RGB. Rows that the csv has
+already, of the same picture, source, model and libraries, are not measured again, so that an interrupted run goes on
+where it stopped, and that codecs can be measured one by one: `--others-only --codecs HEIC`, for example.
 """
 
 import zlib
@@ -18,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import common, curves, figure
-from benchmarks.codecs import LEDGER, Codec, Vlae, others
+from benchmarks.codecs import ALL, LEDGER, Codec, Vlae, others
 from benchmarks.common import Row
 from vlae_codec import metrics
 from vlae_codec.ssimulacra2 import ssimulacra2
@@ -94,8 +95,8 @@ def measure_all(
 ) -> list[Row]:
     """The rows of every codec, picture and quality; those that the csv lacks are measured and added to it.
 
-    It ends with the rows in the order of the tasks: readers take the first codec for the one that is compared. Rows of
-    these pictures by codecs that are not measured now follow.
+    It ends with vlae's rows, then those of the other codecs in their order: readers take the first for the one that is
+    compared. Rows of these pictures by codecs that are not measured now are returned, too.
 
     Args:
         perceptual: rows without SSIMULACRA2 count as lacking.
@@ -114,9 +115,15 @@ def measure_all(
     for row in tqdm(common.append_rows(csv, COLUMNS, measured), "files", len(missing), disable=None):
         done[tuple(row[column] for column in IDENTITY)] = row
     ordered = {key: done.pop(key) for key in wanted}
-    common.write_rows(csv, COLUMNS, [*ordered.values(), *done.values()])
+    common.write_rows(csv, COLUMNS, _by_codec([*ordered.values(), *done.values()]))
     now, pictures = {codec.name for codec in codecs}, {path.name for path in paths}
-    return [*ordered.values(), *(r for r in done.values() if r["codec"] not in now and r["image"] in pictures)]
+    others = [row for row in done.values() if row["codec"] not in now and row["image"] in pictures]
+    return _by_codec([*ordered.values(), *others])
+
+
+def _by_codec(rows: Sequence[Row]) -> list[Row]:
+    places = {codec.name: place for place, codec in enumerate(ALL)}
+    return sorted(rows, key=lambda row: places.get(row["codec"], len(places)))
 
 
 def _known(tasks: Sequence[Task], csv: Path) -> list[Row]:
@@ -145,18 +152,23 @@ def _names(_: click.Context, __: click.Parameter, text: str) -> list[str]:
               show_default=True, help="Qualities of vlae; the other codecs keep theirs.")  # fmt: skip
 @click.option("--codecs", "names", callback=_names, default="",
               help="Other codecs than vlae, by their names in results; else all that are installed.")  # fmt: skip
+@click.option("--others-only", is_flag=True, help="Leave vlae's rows as they are, even if they are of another source.")
 @click.option("--ssimulacra2", "perceptual", is_flag=True, help="Measure SSIMULACRA2, too: a second per megapixel.")
 @click.option("--jobs", default=1, show_default=True, help="Processes, of one thread each.")
 @click.option("--out", default=common.HERE, type=click.Path(path_type=Path), help="Where results/ and figures/ are.")
 def main(
-    folder: Path | None, qualities: tuple[float, ...], names: list[str], perceptual: bool, jobs: int, out: Path
-) -> None:
+    folder: Path | None, qualities: tuple[float, ...], names: list[str], others_only: bool, perceptual: bool,
+    jobs: int, out: Path,
+) -> None:  # fmt: skip
     """Measure vlae and other codecs on the pictures of FOLDER, or on photographs that come with scikit-image."""
     common.use_threads(1)
     name, paths = common.pictures(folder)
     results, plot = out / "results" / f"rate_distortion-{name}", out / "figures" / f"rate_distortion-{name}"
-    codecs: list[Codec] = [Vlae(qualities), *others(names)]
-    rows = measure_all(codecs, paths, results.with_suffix(".csv"), jobs, perceptual)
+    csv = results.with_suffix(".csv")
+    if others_only and not any(row["codec"] == ALL[0].name for row in common.read_rows(csv, COLUMNS, NEWER)):
+        raise click.UsageError(f"--others-only wants rows of vlae in {csv}, and there are none")
+    codecs: list[Codec] = [*([] if others_only else [Vlae(qualities)]), *others(names)]
+    rows = curves.complete(measure_all(codecs, paths, csv, jobs, perceptual))
     measured = curves.measured(rows)
     anchors = curves.published(common.HERE / "anchors" / "kodak") if common.is_kodak(paths) else []
     report = curves.report(name, rows, measured, anchors)

@@ -4,6 +4,8 @@ Reads the csv files in results/ and writes what stands between the two markers; 
 that README and results agree.
 """
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -23,18 +25,31 @@ def figures(results: Path = RESULTS) -> str:
 
 
 def _rate_distortion(results: Path) -> str:
-    rows = common.read_rows(results / "rate_distortion-kodak.csv", rate_distortion.COLUMNS, rate_distortion.NEWER)
+    csv = results / "rate_distortion-kodak.csv"
+    rows = curves.complete(common.read_rows(csv, rate_distortion.COLUMNS, rate_distortion.NEWER))
     test, *others = [*curves.measured(rows), *curves.published(common.HERE / "anchors" / "kodak")]
+    by_measure = {f"by {measure}": curves.measured(rows, measure) for measure in curves.measures(rows)[1:]}
     lines = [
-        [other.name, curves.bd_rate(other, test, None)[0], curves.bd_rate(other, test, curves.WINDOW)[0]]
+        [
+            *(other.name, curves.bd_rate(other, test, None)[0], curves.bd_rate(other, test, curves.WINDOW)[0]),
+            *(curves.by_measure(measured, other.name) for measured in by_measure.values()),
+        ]
         for other in others
     ]
     window = f"{curves.WINDOW[0]:g} to {curves.WINDOW[1]:g} dB"
     return (
-        "Bits that vlae needs more or less than others at equal PSNR (BD-rate; Kodak, 24 pictures, whole files;\n"
-        "JPEG optimised and progressive, WebP method 6, AVIF 4:4:4 speed 6; the others are published curves):\n\n"
-        + markdown_table(["against", "whole range", window], lines)
+        "Bits that vlae needs more or less than others at equal PSNR or, where they were measured here, at equal\n"
+        "values of other measures (BD-rate; Kodak, 24 pictures; whole files, headers included):\n\n"
+        + markdown_table(["against", "by PSNR", f"by PSNR, {window}", *by_measure], lines)
+        + f"\n{_settings(rows)}\n"
     )
+
+
+def _settings(rows: Sequence[Row]) -> str:
+    """How the other codecs were set up, as a paragraph."""
+    settings = {row["codec"]: row["settings"] for row in rows if row["codec"] != rows[0]["codec"]}
+    sentences = " ".join(f"{codec}: {text}." for codec, text in settings.items())
+    return textwrap.fill(f"{sentences} The others are published curves.", 118)
 
 
 def _bits_back(results: Path) -> str:

@@ -141,6 +141,14 @@ def test_curves_that_do_not_overlap_have_no_bd_rate_and_the_table_says_so(found)
     assert text.splitlines()[2].split()[:2] == ["other", "–"]
 
 
+def test_codecs_stand_in_the_order_of_the_quality_that_fewest_lack(found):
+    first, *rest = _groups(found)
+    vlae, other = first[0].contenders
+    late = replace(other, name="late")
+    more = [[replace(c, contenders=(vlae, late, other)) for c in group] for group in rest]
+    assert curves.names([first, *more]) == ["vlae", "late", "other"]
+
+
 def test_a_codec_that_one_picture_lacks_has_no_point_there(found):
     first, *rest = _groups(found)
     groups = [[first[0], replace(first[0], contenders=first[0].contenders[:1])], *rest]
@@ -151,9 +159,36 @@ def test_a_codec_that_one_picture_lacks_has_no_point_there(found):
 def test_the_command_prints_a_table_of_all_codecs(files, use_small_model):
     outcome = _run(files[0], "--codec", "jpeg,webp", "-q", "90")
     assert outcome.exit_code == 0, outcome.output
-    head, columns, *rows = outcome.output.strip().splitlines()
-    assert "168x176, at most" in head and "SSIMULACRA2" in columns
+    table, settings = outcome.output.strip().split("\n\n")
+    head, columns, *rows = table.splitlines()
+    assert "168x176, at most" in head and "whole files, headers included" in head and "SSIMULACRA2" in columns
     assert [row.split()[0] for row in rows] == ["vlae", "JPEG", "WebP"]
+    assert [line.partition(":")[0] for line in settings.splitlines()] == ["vlae", "JPEG", "WebP"]
+
+
+def test_settings_library_and_version_of_each_codec_are_printed_once(files, use_small_model):
+    outcome = _run(*files, "--codec", "jpeg", "-q", "90")
+    (line,) = (line for line in outcome.stdout.splitlines() if line.startswith("JPEG:"))
+    assert line == f"JPEG: {JPEG.settings}; libjpeg_turbo ({JPEG.version})" and "progressive True" in line
+
+
+def test_json_has_the_settings_at_each_file_and_nothing_else_on_stdout(files, use_small_model):
+    found = json.loads(_run(files[0], "--codec", "jpeg", "-q", "90", "--json").stdout)
+    assert [codec["settings"] for codec in found["codecs"]] == ["effort 3", JPEG.settings]
+    assert found["codecs"][1]["version"] == JPEG.version and found["codecs"][1]["library"] == "libjpeg_turbo"
+
+
+def test_the_command_writes_the_page_of_all_pictures(files, tmp_path, use_small_model):
+    page = tmp_path / "page.html"
+    outcome = _run(*files, "--codec", "jpeg", "-q", "90", "--html", page)
+    assert outcome.exit_code == 0, outcome.output
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>") and text.count('id="picture-') == 2 and "libjpeg_turbo" in text
+
+
+def test_help_names_every_codec():
+    words = _run("--help").output.replace(",", " ").replace(";", " ").split()
+    assert set(codecs.CODECS) <= set(words)
 
 
 def test_a_small_picture_has_no_perceptual_measures_and_the_reasons_are_given(files, tmp_path, use_small_model):

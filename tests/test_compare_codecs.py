@@ -68,6 +68,12 @@ def test_an_absent_package_is_named_with_the_command_that_installs_it():
     assert "no-such-package" in reason and "pip install 'vlae-codec[compare]'" in reason
 
 
+@pytest.mark.skipif("vvc" not in {codec.key for codec in HERE}, reason="no libvvenc here")
+def test_an_ffmpeg_that_does_not_start_is_a_reason_and_no_crash(monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/no/such/ffmpeg")
+    assert "cannot be run" in CODECS["vvc"].missing() and "/no/such/ffmpeg" in CODECS["vvc"].missing()
+
+
 def test_vvc_refuses_odd_sides(crop):
     with pytest.raises(UsageError, match="even sides, this picture 95x63"):
         CODECS["vvc"].encode(crop[:63, :95], -32)

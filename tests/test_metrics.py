@@ -56,6 +56,11 @@ def test_ms_ssim_of_a_picture_too_small_for_five_scales_is_none(shape):
     assert metrics.ms_ssim(picture, picture) is None
 
 
+def test_ms_ssim_in_decibels_gains_ten_when_a_tenth_of_the_error_is_left():
+    assert metrics.decibels(0.9) == pytest.approx(10) and metrics.decibels(0.99) == pytest.approx(20)
+    assert metrics.decibels(1.0) == pytest.approx(90)
+
+
 @pytest.mark.parametrize("window", [None, (30, 36)])
 def test_a_curve_of_nine_tenths_of_the_rate_has_a_bd_rate_of_minus_ten_percent(window):
     assert metrics.bd_rate(CURVE, [(0.9 * rate, psnr) for rate, psnr in CURVE], window) == pytest.approx(-10, abs=1e-9)

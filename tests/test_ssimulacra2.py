@@ -1,4 +1,4 @@
-"""SSIMULACRA2: laws, its blur against the recursion that defines it, and scores of a second implementation."""
+"""SSIMULACRA2: laws, its blur against the recursion that defines it, and scores of the reference and of a third."""
 
 import numpy as np
 import pytest
@@ -54,6 +54,30 @@ def test_scores_are_those_of_another_implementation_with_the_blur_of_the_referen
 
     picture = np.ascontiguousarray(getattr(data, name)())
     assert ssimulacra2.ssimulacra2(picture, _coarse(picture, step)) == pytest.approx(score, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "score"),
+    [
+        ("astronaut", 8, 78.586), ("astronaut", 16, 52.404), ("astronaut", 32, 9.123), ("astronaut", 64, -47.490),
+        ("coffee", 8, 84.733), ("coffee", 16, 65.065), ("coffee", 32, 23.523), ("coffee", 64, -45.387),
+        ("chelsea", 8, 85.319), ("chelsea", 16, 64.269), ("chelsea", 32, 15.959), ("chelsea", 64, -39.746),
+    ],
+)  # fmt: skip
+def test_scores_are_those_of_the_reference(name, step, score):
+    """Version 2.1 of tools/ssimulacra2.cc over the blur and the XYB of libjxl 0.7.0, compiled for AVX2 and FMA."""
+    from skimage import data
+
+    picture = np.ascontiguousarray(getattr(data, name)())
+    assert ssimulacra2.ssimulacra2(picture, _coarse(picture, step)) == pytest.approx(score, abs=0.1)
+
+
+@pytest.mark.parametrize(("name", "score"), [("astronaut", 16.360), ("coffee", -12.029), ("chelsea", 25.534)])
+def test_the_score_of_a_picture_moved_by_a_pixel_is_that_of_the_reference(name, score):
+    from skimage import data
+
+    picture = np.ascontiguousarray(getattr(data, name)())
+    assert ssimulacra2.ssimulacra2(picture, np.roll(picture, 1, axis=1)) == pytest.approx(score, abs=0.1)
 
 
 def test_a_gray_picture_scores_as_the_same_in_three_channels(photo):

@@ -19,7 +19,7 @@ from vlae_codec.errors import UsageError
 
 Pixels = NDArray[np.uint8]
 Point = tuple[float, float]
-"""Bits per pixel and quality, as PSNR in dB; a rate-distortion curve is a sequence of them, in any order."""
+"""Bits per pixel and quality, such as PSNR in dB; a rate-distortion curve is a sequence of them, in any order."""
 Window = tuple[float, float]
 """The quality from where to where."""
 
@@ -46,6 +46,11 @@ def ms_ssim(a: Pixels, b: Pixels) -> float | None:
 
     batches = [torch.from_numpy(x.transpose(2, 0, 1)[None].astype(np.float32)) for x in (a, b)]
     return float(pytorch_msssim.ms_ssim(*batches, data_range=255))
+
+
+def decibels(similarity: float) -> float:
+    """MS-SSIM as -10 log10(1 - x): its own scale is too crowded near 1 for a spline. At most 90, for equal pictures."""
+    return -10 * math.log10(max(1 - similarity, 1e-9))
 
 
 def overlap(anchor: Sequence[Point], test: Sequence[Point], window: Window | None = None) -> Window:

@@ -4,6 +4,8 @@ uint8 arrays (H, W, C) in, a score out: 100 for equal pictures, 90 not to be tol
 quality; bad ones are negative. Imports numpy. Structure and edges are compared in the colour space XYB at six scales.
 Written from the definition, with the reference's constants. Its blur is a recursive filter whose impulse response has
 nine taps, beyond the border it sees zeros; a true Gaussian, or a reflecting border, moves scores by up to 4 points.
+Measured against the reference on a processor with AVX2: within 0.1 up to a score of 87, and up to 0.4 higher from there
+on, where the reference, which recurs in float32, takes its own rounding for an error of the picture.
 
 [1] J. Sneyers, 2023, https://github.com/cloudinary/ssimulacra2
 """

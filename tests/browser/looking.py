@@ -11,7 +11,7 @@ from PIL import Image
 from tests.made_comparisons import comparison
 
 EVIL = "<img src=x onerror=\"document.title='run'\">.png"
-PICTURES = [comparison(seed=1), comparison(EVIL, 200, 150, seed=2), comparison("large.png", 700, 1000, seed=3)]
+PICTURES = [comparison(seed=1), comparison(EVIL, 200, 150, seed=2), comparison("folder/large.png", 700, 1000, seed=3)]
 
 
 def share(tab: Any) -> int:

@@ -97,7 +97,9 @@ def test_thumbnails_and_keys_change_the_picture(tab: Any) -> None:
     thumbnails = tab.locator("#thumbnails button")
     assert thumbnails.count() == 3
     thumbnails.nth(2).click()
-    assert tab.locator("h1").text_content() == "large.png"
+    assert tab.locator("h1").text_content() == "folder/large.png"
+    assert thumbnails.nth(2).locator("span").text_content() == "large.png", "the end of a path, which tells it apart"
+    assert thumbnails.nth(2).get_attribute("title") == "folder/large.png"
     assert [thumbnails.nth(i).get_attribute("aria-current") for i in range(3)] == ["false", "false", "true"]
     tab.keyboard.press("n")
     assert tab.locator("h1").text_content() == "a.png"

@@ -50,10 +50,10 @@ def _qualities(_context: click.Context, _option: click.Parameter, value: str | N
 def compare(sources: tuple[str, ...], quality: float, qualities: list[float] | None, **options: Any) -> None:
     """Compare with other codecs at equal bytes.
 
-    Of each codec the best quality is taken whose file is at most as large as vlae's. PSNR and MS-SSIM are of RGB;
-    SSIMULACRA2 is 90 for pictures that cannot be told apart, 70 for high, 50 for medium and 30 for low quality.
-    Transparency and metadata are left out, seconds are those of the coding alone; vlae may use all cores, the others
-    use one.
+    Of each codec the best quality is taken whose file is at most as large as vlae's; bytes are those of whole files,
+    headers included. PSNR and MS-SSIM are of RGB; SSIMULACRA2 is 90 for pictures that cannot be told apart, 70 for
+    high, 50 for medium and 30 for low quality. Transparency and metadata are left out, seconds are those of the coding
+    alone; vlae may use all cores, the others use one.
 
     \b
       vlae compare photo.png
@@ -69,6 +69,7 @@ def compare(sources: tuple[str, ...], quality: float, qualities: list[float] | N
     if len(levels) > 1 and groups[0]:
         _print_differences(groups, options["as_json"])
     if groups[0]:
+        _print_settings(groups, options["as_json"])
         _write_outputs(groups, table, figure, page, force)
     if failures := len(sources) - len(groups[0]):
         raise BatchError(f"{failures} of {len(sources)} files failed")
@@ -145,7 +146,15 @@ def _print_differences(groups: Groups, as_json: bool) -> None:
     from vlae_codec.compare import curves, report
 
     found = curves.differences(groups)
-    click.echo(json.dumps(report.differences_record(found)) if as_json else report.differences_text(found))
+    click.echo(json.dumps(report.differences_record(found)) if as_json else report.differences_text(found) + "\n")
+
+
+def _print_settings(groups: Groups, as_json: bool) -> None:
+    """Last, and once for all pictures; JSON has them at each file."""
+    from vlae_codec.compare import report
+
+    if not as_json:
+        click.echo(report.settings_text(comparison for group in reversed(groups) for comparison in group))
 
 
 def _write_outputs(groups: Groups, table: str | None, figure: str | None, page: str | None, force: bool) -> None:

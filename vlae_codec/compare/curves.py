@@ -3,7 +3,6 @@
 Comparisons of the same pictures at several qualities of vlae in, curves and rows of tables out.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -15,13 +14,9 @@ from vlae_codec.errors import UsageError
 Measure = Callable[[Contender], float | None]
 
 
-def _ms_ssim_db(contender: Contender) -> float | None:
-    return None if contender.ms_ssim is None else -10 * math.log10(max(1 - contender.ms_ssim, 1e-9))
-
-
 MEASURES: Mapping[str, Measure] = {
     "PSNR": lambda contender: contender.psnr,
-    "MS-SSIM": _ms_ssim_db,  # in dB, as its own scale is too crowded near 1 for a spline
+    "MS-SSIM": lambda contender: None if contender.ms_ssim is None else metrics.decibels(contender.ms_ssim),
     "SSIMULACRA2": lambda contender: contender.ssimulacra2,
 }
 
@@ -51,8 +46,8 @@ def curve(groups: Sequence[Sequence[Comparison]], codec: str, measure: Measure) 
 
 
 def names(groups: Sequence[Sequence[Comparison]]) -> list[str]:
-    """Of all codecs that took part, vlae first."""
-    return list(dict.fromkeys(c.name for group in groups for comparison in group for c in comparison.contenders))
+    """Of all codecs that took part, vlae first; in the order of the best quality, which fewest lack."""
+    return list(dict.fromkeys(c.name for group in reversed(groups) for found in group for c in found.contenders))
 
 
 def differences(groups: Sequence[Sequence[Comparison]]) -> list[Difference]:

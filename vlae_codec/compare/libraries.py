@@ -136,7 +136,10 @@ class Vvc:
         """imageio-ffmpeg may be absent; its program differs from system to system."""
         if reason := installed("imageio-ffmpeg"):
             return reason
-        return "" if b"libvvenc" in _ffmpeg("-encoders") else "the ffmpeg of this imageio-ffmpeg has no libvvenc"
+        try:
+            return "" if b"libvvenc" in _ffmpeg("-encoders") else "the ffmpeg of this imageio-ffmpeg has no libvvenc"
+        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            return f"the ffmpeg of imageio-ffmpeg cannot be run: {error}"
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
         """The bare bitstream; UsageError for odd sides, which 4:2:0 has not."""
@@ -152,9 +155,7 @@ class Vvc:
     def decode(self, data: bytes) -> Pixels:
         """RGB, by ffmpeg's own decoder."""
         colour = f"scale=in_color_matrix=bt709:in_range=tv:flags={_SCALER},format=rgb24"
-        ppm = _ffmpeg(
-            "-f", "vvc", "-i", "pipe:0", "-vf", colour, "-f", "image2pipe", "-c:v", "ppm", "pipe:1", data=data
-        )
+        ppm = _ffmpeg("-f", "vvc", "-i", "pipe:0", "-vf", colour, *_PPM, data=data)
         _magic, width, height, rest = ppm.split(maxsplit=3)
         samples = rest.partition(b"\n")[2]
         return np.frombuffer(samples, np.uint8).reshape(int(height), int(width), 3)

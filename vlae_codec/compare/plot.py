@@ -5,13 +5,15 @@ from io import BytesIO
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from vlae_codec.compare import curves
 from vlae_codec.compare.result import Comparison
 
 PANELS = {"PSNR": "PSNR of RGB, dB", "SSIMULACRA2": "SSIMULACRA2"}
 OWN = "#c8301c"
+OTHERS = ("#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd", "#17becf", "#8c564b", "#7f7f7f", "#bcbd22")
+"""Matplotlib's own colours without those that could be taken for vlae's."""
 
 
 def plot(groups: Sequence[Sequence[Comparison]], suffix: str) -> bytes:
@@ -29,6 +31,7 @@ def plot(groups: Sequence[Sequence[Comparison]], suffix: str) -> bytes:
 
 
 def _panel(axes: Axes, groups: Sequence[Sequence[Comparison]], measure: str) -> None:
+    axes.set_prop_cycle(color=OTHERS)
     for name in curves.names(groups):
         own = name == "vlae"
         points = sorted(curves.curve(groups, name, curves.MEASURES[measure]))
@@ -36,6 +39,7 @@ def _panel(axes: Axes, groups: Sequence[Sequence[Comparison]], measure: str) -> 
         style = {"color": OWN, "lw": 2.4, "zorder": 4} if own else {"lw": 1.2}
         axes.plot(rates, values, marker="o", ms=4, label=name, **style)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter() if len(groups) > 2 else FormatStrFormatter("%g"))
     axes.set_xlabel("bits per pixel of files, log scale")

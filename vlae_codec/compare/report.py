@@ -23,7 +23,7 @@ def text(comparison: Comparison) -> str:
     """A table of the files, by the order of the codecs, and what is missing from it."""
     height, width = comparison.original.shape[:2]
     size = len(comparison.contenders[0].data)
-    lines = [f"{comparison.name}: {width}x{height}, at most {size} bytes"]
+    lines = [f"{comparison.name}: {width}x{height}, at most {size} bytes; whole files, headers included"]
     lines += aligned([HEADER, *map(_cells, comparison.contenders)])
     return "\n".join([*lines, *comparison.missing, *_reasons(comparison)])
 
@@ -40,6 +40,12 @@ def _cells(contender: Contender) -> tuple[str, ...]:
         f"{contender.encode_seconds:.2f} s",
         f"{contender.decode_seconds:.2f} s",
     )
+
+
+def settings_text(comparisons: Iterable[Comparison]) -> str:
+    """How each codec was set up, and what did the work: a line for each."""
+    contenders = (contender for comparison in comparisons for contender in comparison.contenders)
+    return "\n".join(dict.fromkeys(f"{c.name}: {c.settings}; {c.library} ({c.version})" for c in contenders))
 
 
 def _reasons(comparison: Comparison) -> list[str]:

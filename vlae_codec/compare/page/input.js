@@ -101,7 +101,8 @@ function fillThumbnails() {
   const items = PICTURES.map(({ name, bpp, thumbnail }, i) => {
     const image = element("img", { alt: "", src: thumbnail });
     const rate = element("small", {}, `${number(bpp, 2)} bpp`);
-    const button = element("button", { type: "button", value: i, title: name }, image, element("span", {}, name), rate);
+    const file = name.split(/[\\/]/).pop() || name; // of a long path the end tells pictures apart
+    const button = element("button", { type: "button", value: i, title: name }, image, element("span", {}, file), rate);
     button.addEventListener("click", () => open(i));
     return element("li", {}, button);
   });
