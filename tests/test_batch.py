@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_read_fails_and_the_others_go_on(vlae: Run, monk
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["d"], 2, "d is a folder; --recursive takes the files in it"),
+        (["d"], 3, "d: Is a directory; --recursive takes the files in it"),
         (["d", "-r", "-o", "e.png"], 2, "-o e.png is no folder"),
         (["d", "-r", "-o", "-"], 2, "-o - is no folder"),
         (["empty", "-r"], 3, "empty: no files with one of the suffixes .avif"),

@@ -58,6 +58,7 @@ _SIDES = range(1, SIDE_MAX + 1)
 _VARINTS = range(1 << 7 * 5)
 _COMPRESSED = 0x80
 _METADATA = {"icc": 1, "exif": 2, "xmp": 3}
+METADATA_KINDS = tuple(_METADATA)
 _ALPHA = 4
 _SEGMENT = {True: 16, False: 17}  # by Segment.bits_back
 _ORDER = (*_METADATA, "alpha", "segment")

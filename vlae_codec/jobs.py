@@ -6,11 +6,12 @@ torch takes a second to import, so that what is wrong with a name or an input is
 import itertools
 import math
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vlae_codec import bitstream, files, inspection, rate, tiles
 from vlae_codec.errors import CodecError, TargetError
@@ -20,7 +21,7 @@ from vlae_codec.rate import Target
 
 if TYPE_CHECKING:
     from vlae_codec.codec import Encoded
-    from vlae_codec.images import Picture
+    from vlae_codec.images import Allowed, Picture
     from vlae_codec.ledger import Ledger
 
 LEDGER = ("container", "metadata", "alpha", "y", "z_gross", "bits_back", "theoretical", "actual", "overhead")
@@ -39,26 +40,26 @@ def encode(
     force: bool,
     max_pixels: int,
     progress: Progress,
+    allowed: "Allowed | None" = None,
+    best_effort: bool = False,
     jobs: int = 1,
 ) -> "tuple[Record, Ledger]":
     """A picture's file -> a .vlae file. The record's seconds are those of the coding alone.
 
     Args:
-        jobs: threads that code segments side by side.
-        target: decides the quality if there is one.
+        target: decides the quality if there is one. best_effort: the nearest that is possible, where it is not.
         metadata: those of "icc", "exif" and "xmp" that are kept.
+        allowed: what is taken of pictures that are refused otherwise.
+        jobs: threads that code segments side by side.
     """
-    from vlae_codec import images
-
     files.check_target(job.target, force)
-    picture = images.read(files.read_bytes(job.source), shown(job.source), max_pixels)
-    picture = replace(picture, metadata={kind: data for kind, data in picture.metadata.items() if kind in metadata})
+    picture = _with_metadata(_read(job.source, max_pixels, allowed), metadata)
     from vlae_codec import codec
 
     start = time.perf_counter()
     with _naming(job.source), estimating_memory(picture.pixels.shape[0] * picture.pixels.shape[1]):
         if target:
-            encoded = _meeting(target, picture, effort, jobs, progress)
+            encoded = _meeting(target, best_effort, picture, effort, jobs, progress, shown(job.source))
         else:
             encoded = codec.encode(picture, quality, effort=effort, jobs=jobs, progress=progress)
         record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": effort}
@@ -70,17 +71,28 @@ def encode(
 
 
 def decode(
-    job: Job, *, force: bool, max_pixels: int, progress: Progress, region: str | None = None, jobs: int = 1
+    job: Job,
+    *,
+    force: bool,
+    max_pixels: int,
+    progress: Progress,
+    region: str | None = None,
+    background: str | None = None,
+    metadata: Collection[str] = bitstream.METADATA_KINDS,
+    jobs: int = 1,
 ) -> tuple[Record, None]:
     """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone; there is no ledger.
 
     Args:
         region: "X,Y,W,H" of the part that is wanted.
+        background: name of the colour that is seen through transparent pictures; None keeps them transparent.
+        metadata: those of "icc", "exif" and "xmp" that are written.
         jobs: threads that decode segments side by side.
     """
     from vlae_codec import images
 
     wanted = None if region is None else tiles.parse_region(region)
+    ground = None if background is None else images.colour_of(background)
     suffix = ".png" if job.target == STREAM else Path(job.target).suffix
     files.check_target(job.target, force)
     with _naming(job.target):
@@ -94,12 +106,20 @@ def decode(
         with estimating_memory(header.width * header.height):
             picture = codec.decode(data, region=wanted, jobs=jobs, max_pixels=max_pixels, progress=progress)
         seconds = time.perf_counter() - start
+    if ground is not None:
+        picture = images.flatten(picture, ground)
     with _naming(job.target):
-        image_file = images.write(picture, suffix)
+        image_file = images.write(_with_metadata(picture, metadata), suffix)
     files.write_atomic(job.target, image_file, force)
     height, width = picture.pixels.shape[:2]
     record = {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
     return record, None
+
+
+def _read(source: str, max_pixels: int, allowed: "Allowed | None") -> "Picture":
+    from vlae_codec import images
+
+    return images.read(files.read_bytes(source), shown(source), max_pixels, allowed or images.STRICT)
 
 
 def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledger | None]":
@@ -116,8 +136,13 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
     return record | {"ledger": _ledger_record(ledger)}, ledger
 
 
-def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress) -> "Encoded":
-    """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
+def _meeting(
+    target: Target, best_effort: bool, picture: "Picture", effort: int, jobs: int, progress: Progress, name: str
+) -> "Encoded":
+    """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted.
+
+    With `best_effort` it is the nearest file, with a warning, where none meets the target.
+    """
     from vlae_codec import codec, metrics
 
     height, width = picture.pixels.shape[:2]
@@ -138,7 +163,13 @@ def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progres
         assert size is not None
         return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
 
-    quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
+    try:
+        quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
+    except TargetError as miss:
+        if not best_effort:
+            raise
+        warnings.warn(f"{name}: {miss}, which is taken", stacklevel=2)
+        quick = cast("Encoded", miss.nearest)
     if effort <= rate.QUICK_EFFORT:
         return quick
     level = bitstream.parse_header(quick.data).quality
@@ -146,6 +177,10 @@ def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progres
         return search(effort, level, rate.FINAL_PASSES)
     except TargetError:
         return quick
+
+
+def _with_metadata(picture: "Picture", kinds: Collection[str]) -> "Picture":
+    return replace(picture, metadata={kind: data for kind, data in picture.metadata.items() if kind in kinds})
 
 
 @contextmanager
