@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from vlae_codec import bitstream, files, inspection, rate, tiles
+from vlae_codec.bitstream import Header
 from vlae_codec.errors import CodecError, TargetError
 from vlae_codec.files import STREAM, Job, shown
 from vlae_codec.limits import estimating_memory
@@ -99,21 +100,28 @@ def decode(
         images.check_suffix(suffix)
     data = files.read_bytes(job.source)
     with _naming(job.source):
-        header = bitstream.parse(data, max_pixels).header
-        from vlae_codec import codec
-
-        start = time.perf_counter()
-        with estimating_memory(header.width * header.height):
-            picture = codec.decode(data, region=wanted, jobs=jobs, max_pixels=max_pixels, progress=progress)
-        seconds = time.perf_counter() - start
+        container = bitstream.parse(data, max_pixels)
+    with _naming(job.target):
+        images.check_suffix(suffix, alpha=container.alpha is not None and ground is None)
+    options = {"region": wanted, "jobs": jobs, "max_pixels": max_pixels, "progress": progress}
+    picture, seconds = _decoded(data, job.source, container.header, options)
+    height, width = picture.pixels.shape[:2]
     if ground is not None:
         picture = images.flatten(picture, ground)
     with _naming(job.target):
         image_file = images.write(_with_metadata(picture, metadata), suffix)
     files.write_atomic(job.target, image_file, force)
-    height, width = picture.pixels.shape[:2]
-    record = {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
-    return record, None
+    return {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}, None
+
+
+def _decoded(data: bytes, source: str, header: Header, options: dict[str, Any]) -> "tuple[Picture, float]":
+    """The picture, and how many seconds it took."""
+    from vlae_codec import codec
+
+    start = time.perf_counter()
+    with _naming(source), estimating_memory(header.width * header.height):
+        picture = codec.decode(data, **options)
+    return picture, time.perf_counter() - start
 
 
 def _read(source: str, max_pixels: int, allowed: "Allowed | None") -> "Picture":

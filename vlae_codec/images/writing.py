@@ -47,12 +47,14 @@ _MORE = (
     Form("ICO", True),
     Form("IM", True),
     Form("MPO", False, _JPEG.options),
+    Form("PDF", False, _JPEG.options),
     Form("QOI", True, gray=False),
     Form("TGA", True),
 )
 _BY_NAME = {form.name: form for form in (*_FORMS.values(), *_MORE)}
 _PALETTED = "GIF"
-_UNSEEN = ("EPS", "PDF")  # Pillow does not read them, or starts a program to do so
+_UNSEEN = ("EPS", "MPO", "PDF")  # Pillow does not read them, under another name, or by starting a program
+_NO_PHOTOGRAPHS = ("BLP", "BUFR", "GRIB", "HDF5", "MSP", "PALM", "WMF", "XBM")  # few colours, or written by plugins
 
 
 def form_of(suffix: str) -> Form | None:
@@ -61,17 +63,20 @@ def form_of(suffix: str) -> Form | None:
     if suffix in _FORMS:
         return _FORMS[suffix]
     name = Image.registered_extensions().get(suffix, "")
-    return _BY_NAME.get(name, Form(name, False)) if name in Image.SAVE else None
+    written = name in Image.SAVE and name not in _NO_PHOTOGRAPHS
+    return _BY_NAME.get(name, Form(name, False)) if written else None
 
 
-def check_suffix(suffix: str) -> Form:
-    """The format that the suffix stands for. OutputError: there is none."""
-    form = form_of(suffix)
+def check_suffix(suffix: str, alpha: bool = False) -> Form:
+    """The format that the suffix stands for. OutputError: there is none, or it cannot hold alpha."""
+    form, known = form_of(suffix), " ".join(_FORMS)
     if form is None:
-        known = " ".join(_FORMS)
-        raise OutputError(
-            f"cannot write {suffix or 'a name without suffix'}; one of {known} wanted (or others of Pillow)"
-        )
+        found = f"cannot write {suffix or 'a name without suffix'}"
+        raise OutputError(f"{found}; one of {known} wanted, or of Pillow's other formats")
+    if alpha and not form.alpha:
+        wanted = " ".join(name for name, other in _FORMS.items() if other.alpha)
+        found = f"the picture has transparency, which {suffix} cannot hold"
+        raise OutputError(f"{found}; one of {wanted} wanted, or --background")
     return form
 
 
@@ -84,11 +89,7 @@ def write(picture: Picture, suffix: str) -> bytes:
     Raises:
         OutputError: the format is unknown, has no alpha but the picture has, or cannot hold its size or metadata.
     """
-    form = check_suffix(suffix)
-    if picture.alpha is not None and not form.alpha:
-        wanted = " ".join(name for name, other in _FORMS.items() if other.alpha)
-        found = f"the picture has transparency, which {suffix} cannot hold"
-        raise OutputError(f"{found}; one of {wanted} wanted, or --background")
+    form = check_suffix(suffix, picture.alpha is not None)
     with reporting_as(OutputError, f"cannot be written as {form.name}"):
         return _encoded(picture, form)
 
