@@ -125,9 +125,11 @@ def _decoded(data: bytes, source: str, header: Header, options: dict[str, Any]) 
 
 
 def _read(source: str, max_pixels: int, allowed: "Allowed | None") -> "Picture":
+    """What is to be coded: the picture, but for colours that nobody sees."""
     from vlae_codec import images
 
-    return images.read(files.read_bytes(source), shown(source), max_pixels, allowed or images.STRICT)
+    picture = images.read(files.read_bytes(source), shown(source), max_pixels, allowed or images.STRICT)
+    return images.fill_hidden(picture)
 
 
 def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledger | None]":

@@ -18,7 +18,9 @@ from vlae_codec.files import Job, shown
 
 PICTURES = frozenset(
     f".{name}"
-    for name in re.findall(r"\w+", "png jpg jpeg jpe jfif webp avif tif tiff bmp ppm pgm pbm pnm gif jp2 j2k jpf jpx")
+    for name in re.findall(
+        r"\w+", "png jpg jpeg jpe jfif webp avif tif tiff bmp ppm pgm pbm pnm gif jp2 j2k jpf jpx heic heif"
+    )
 )
 """Suffixes of the formats that `images.read` reads."""
 CODED = ".vlae"

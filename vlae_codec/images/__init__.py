@@ -6,7 +6,7 @@
     colour.py    what profiles are worth, and CMYK and profiled gray as sRGB
     metadata.py  profile, EXIF and XMP of a file, and as Pillow writes them
     writing.py   Picture -> bytes of an image file
-    alpha.py     alpha <-> bytes, without loss; and flattened
+    alpha.py     alpha <-> bytes, without loss; colours that it hides; pictures without it
     foreign.py   files that Pillow does not read: HEIC by its own package, others by name
     guard.py     Pillow's errors and globals
 
@@ -15,7 +15,7 @@ gets a Picture has upright 8-bit RGB or gray. Only the formats in READABLE are e
 others (EPS) start programs.
 """
 
-from vlae_codec.images.alpha import WEBP_SIDE_MAX, colour_of, flatten, pack_alpha, unpack_alpha
+from vlae_codec.images.alpha import WEBP_SIDE_MAX, colour_of, fill_hidden, flatten, pack_alpha, unpack_alpha
 from vlae_codec.images.foreign import HEIF
 from vlae_codec.images.picture import STRICT, Allowed, Picture, Samples
 from vlae_codec.images.reading import READABLE, read
@@ -31,6 +31,7 @@ __all__ = [
     "Samples",
     "check_suffix",
     "colour_of",
+    "fill_hidden",
     "flatten",
     "pack_alpha",
     "read",

@@ -1,9 +1,10 @@
-"""Alpha <-> bytes without loss, by a library's codec; and pictures without their alpha."""
+"""Alpha <-> bytes without loss, by a library's codec; the colours that it hides; and pictures without it."""
 
 from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from vlae_codec.errors import BitstreamError, UsageError
@@ -35,6 +36,26 @@ def unpack_alpha(data: bytes, width: int, height: int) -> Samples:
             raise BitstreamError(f"alpha of (width, height, mode) {found}; {(width, height, 'L')} wanted")
         image.load()
         return np.array(image.getchannel(0))
+
+
+def fill_hidden(picture: Picture) -> Picture:
+    """The picture with other colours where it is fully transparent: those around go on, which costs fewest bits."""
+    if picture.alpha is None or picture.alpha.all():
+        return picture
+    return replace(picture, pixels=_filled(picture.pixels, picture.alpha > 0))
+
+
+def _filled(pixels: Samples, seen: NDArray[np.bool_]) -> Samples:
+    """(H, W, C) with means of what is seen nearby where (H, W) is not: of 2x2 blocks, else of larger ones."""
+    height, width = seen.shape
+    if seen.all() or max(seen.shape) == 1:
+        return pixels
+    pad = ((0, height % 2), (0, width % 2))
+    blocks = (-(-height // 2), 2, -(-width // 2), 2)
+    counts = np.pad(seen, pad).reshape(blocks).sum((1, 3), dtype=np.uint16)[..., None]
+    sums = np.pad(pixels * seen[..., None], (*pad, (0, 0))).reshape(*blocks, -1).sum((1, 3), dtype=np.uint16)
+    coarse = _filled((sums // np.maximum(counts, 1)).astype(np.uint8), counts[..., 0] > 0)
+    return np.where(seen[..., None], pixels, coarse.repeat(2, 0).repeat(2, 1)[:height, :width])
 
 
 def colour_of(text: str) -> tuple[int, int, int]:
