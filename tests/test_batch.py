@@ -1,7 +1,9 @@
 """Many files: which file becomes which, and that nothing is lost whatever becomes of one of them."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 from PIL import Image
 
 import vlae_codec
-from vlae_codec import batch, collisions, files, images, jobs
+from vlae_codec import batch, collisions, console, files, images, jobs
 from vlae_codec.batch.plan import PICTURES
 from vlae_codec.errors import InputError, OutputError, UsageError
 from vlae_codec.files import Job
@@ -168,6 +170,21 @@ def test_a_process_that_dies_loses_only_its_file() -> None:
     pids = {o.record["pid"] for o in outcomes.values() if not o.exit_code}
     assert {o.record["threads"] for o in outcomes.values() if not o.exit_code} == {"1"}
     assert 1 <= len(pids) <= 4 and os.getpid() not in pids
+
+
+def test_a_terminal_sees_how_many_are_done_and_how_long_the_others_take(
+    vlae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    make(d__a="1", d__b="slow", d__c="slow")
+    monkeypatch.setattr(console, "PROGRESS_DELAY", 0)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    code, out, _ = vlae("encode", "d", "-r", "-o", "out")
+    assert code == 0 and len(out.splitlines()) == 3
+    assert re.search(r"2 of 3 files .*\d\d:\d\d left", terminal.getvalue())
 
 
 @pytest.mark.parametrize("processes", [[], ["--jobs", "2"]])

@@ -45,7 +45,6 @@ _MORE = (
     Form("DDS", True),
     Form("GIF", False),
     Form("ICO", True),
-    Form("IM", True),
     Form("MPO", False, _JPEG.options),
     Form("PDF", False, _JPEG.options),
     Form("QOI", True, gray=False),
