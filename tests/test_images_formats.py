@@ -19,7 +19,6 @@ EXACT = [
     ".dds",
     ".dib",
     ".ico",
-    ".im",
     ".j2k",
     ".jp2",
     ".pcx",
