@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -153,26 +154,7 @@ def _meeting(
 
     With `best_effort` it is the nearest file, with a warning, where none meets the target.
     """
-    from vlae_codec import codec, metrics
-
-    height, width = picture.pixels.shape[:2]
-
-    def psnr(encoded: "Encoded") -> float:
-        return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
-
-    def search(effort: int, start: int, passes: int) -> "Encoded":
-        done = itertools.count(1)
-
-        def code(level: int) -> "Encoded":
-            progress(next(done) / (passes + 1))
-            return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
-
-        if target.psnr is not None:
-            return rate.smallest_reaching(target.psnr, code, psnr, start, passes)
-        size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
-        assert size is not None
-        return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
-
+    search = partial(_searched, target, picture, jobs, progress)
     try:
         quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
     except TargetError as miss:
@@ -187,6 +169,29 @@ def _meeting(
         return search(effort, level, rate.FINAL_PASSES)
     except TargetError:
         return quick
+
+
+def _searched(
+    target: Target, picture: "Picture", jobs: int, progress: Progress, effort: int, start: int, passes: int
+) -> "Encoded":
+    """The file that meets the target at one effort, in so many passes from a quality in tenths. TargetError: none."""
+    from vlae_codec import codec, metrics
+
+    height, width = picture.pixels.shape[:2]
+    done = itertools.count(1)
+
+    def code(level: int) -> "Encoded":
+        progress(next(done) / (passes + 1))
+        return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
+
+    def psnr(encoded: "Encoded") -> float:
+        return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
+
+    if target.psnr is not None:
+        return rate.smallest_reaching(target.psnr, code, psnr, start, passes)
+    size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
+    assert size is not None
+    return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
 
 
 def _with_metadata(picture: "Picture", kinds: Collection[str]) -> "Picture":
