@@ -77,6 +77,10 @@ def with_xmp(size: int) -> bytes:
     return images.write(Picture(COLOURS, None, {"xmp": bytes(size)}), ".png")
 
 
+def with_profile(size: int) -> bytes:
+    return file_of("PNG", icc_profile=icc_profiles.rgb("Adobe RGB", size))
+
+
 def exif(**more: object) -> bytes:
     tags = Image.Exif()
     tags.update({0x010F: "Camera", 0x8825: {1: "N", 2: (51.0, 28.0, 38.0)}})
@@ -116,6 +120,7 @@ REFUSED: dict[str, tuple[str, Contents, int, str]] = {
     "8 float": ("x.tif", lambda: file_of("TIFF", Image.new("F", (4, 4))), 3, "unsigned bits wanted, or --to-8bit"),
     "8 32-bit": ("x.tif", lambda: file_of("TIFF", Image.new("I", (4, 4))), 3, "8 or 16 unsigned bits wanted"),
     "14 huge XMP": ("x.png", lambda: with_xmp(17 << 20), 6, "at most 16777216 are allowed"),
+    "14 huge profile": ("x.png", lambda: with_profile(17 << 20), 6, "(see --metadata)"),
     "15 GIF": ("x.gif", lambda: frames("GIF"), 3, "2 frames or pages; a single picture wanted, or --frame 0 to 1"),
     "15 APNG": ("x.png", lambda: frames("PNG"), 3, "2 frames or pages"),
     "15 TIFF pages": ("x.tif", lambda: frames("TIFF"), 3, "2 frames or pages"),

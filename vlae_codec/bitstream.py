@@ -232,7 +232,7 @@ def _parse_section(reader: "_Reader", seed: int) -> _Section:
 
 def _pack_metadata(name: str, data: bytes) -> tuple[int, bytes]:
     if len(data) > METADATA_MAX:
-        raise LimitError(f"{name} of {len(data)} bytes; at most {METADATA_MAX} are allowed")
+        raise LimitError(f"{name} of {len(data)} bytes; at most {METADATA_MAX} are allowed (see --metadata)")
     compressed = zlib.compress(data, 9)
     return (_METADATA[name] | _COMPRESSED, compressed) if len(compressed) < len(data) else (_METADATA[name], data)
 

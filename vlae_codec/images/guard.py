@@ -11,6 +11,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 from vlae_codec.bitstream import METADATA_MAX
 from vlae_codec.errors import CodecError
 
+_METADATA_READ = 4 * METADATA_MAX  # more than a .vlae file holds: what is too large may be left out, and is named else
 _lock = threading.Lock()
 
 
@@ -28,14 +29,14 @@ def reporting_as(kind: type[CodecError], complaint: str) -> Iterator[None]:
 @contextmanager
 def pillow_set(truncated: bool = False) -> Iterator[None]:
     """Set Pillow's globals: no limit of pixels, whose number is checked here right after the header and without its
-    warnings; metadata in PNG as large as a .vlae file holds; and whether truncated files are refused.
+    warnings; metadata in PNG larger than its megabyte; and whether truncated files are refused.
 
     The lock lets one thread at a time in, so that each puts back what it found.
     """
     wanted: list[tuple[Any, str, Any]] = [
         (Image, "MAX_IMAGE_PIXELS", None),
-        (PngImagePlugin, "MAX_TEXT_CHUNK", METADATA_MAX + 1),
-        (PngImagePlugin, "MAX_TEXT_MEMORY", 4 * METADATA_MAX),
+        (PngImagePlugin, "MAX_TEXT_CHUNK", _METADATA_READ),
+        (PngImagePlugin, "MAX_TEXT_MEMORY", _METADATA_READ),
         (ImageFile, "LOAD_TRUNCATED_IMAGES", truncated),
     ]
     with _lock:
