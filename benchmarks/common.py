@@ -22,6 +22,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+import vlae_codec
 from vlae_codec import images
 
 Pixels = NDArray[np.uint8]
@@ -30,7 +31,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 HERE = Path(__file__).parent
-PACKAGE = Path(images.__file__).parent
+PACKAGE = Path(vlae_codec.__file__).parent
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm", ".webp"}
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 """Those of scikit-image's own pictures that are photographs of ordinary things in colour."""

@@ -17,6 +17,7 @@ from benchmarks import common
 from benchmarks.common import Row
 from vlae_codec import batch, bitstream, images, jobs
 from vlae_codec.files import Job
+from vlae_codec.refine import DEFAULT_EFFORT
 
 COLUMNS = ("jobs", "width", "height", "files", "seconds", "files_per_second", "version", "commit", "machine", "date")
 WIDTH, HEIGHT, QUALITY = 768, 512, 50.0
@@ -43,7 +44,13 @@ def make_pictures(folder: Path, count: int) -> list[Path]:
 def measure(paths: list[Path], processes: int, folder: Path) -> Row:
     """Encode all of them; the first ones, as many as there are processes, are the warm-up."""
     task = partial(
-        jobs.encode, quality=QUALITY, target=None, metadata=(), verify=False, max_pixels=bitstream.MAX_PIXELS
+        jobs.encode,
+        quality=QUALITY,
+        effort=DEFAULT_EFFORT,
+        target=None,
+        metadata=(),
+        verify=False,
+        max_pixels=bitstream.MAX_PIXELS,
     )
     plan = [Job(str(path), str(folder / f"{processes}-{path.stem}.vlae")) for path in paths]
     seen, times = set(), []

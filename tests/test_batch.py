@@ -1,7 +1,9 @@
 """Many files: which file becomes which, and that nothing is lost whatever becomes of one of them."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 from PIL import Image
 
 import vlae_codec
-from vlae_codec import batch, collisions, files, images, jobs
+from vlae_codec import batch, collisions, console, files, images, jobs
 from vlae_codec.batch.plan import PICTURES
 from vlae_codec.errors import InputError, OutputError, UsageError
 from vlae_codec.files import Job
@@ -72,8 +74,9 @@ def test_of_a_folder_only_what_has_the_right_suffix_and_is_not_hidden_is_taken()
 
 
 def test_the_suffixes_are_those_of_the_formats_that_are_read() -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
     formats = {Image.registered_extensions()[suffix] for suffix in PICTURES}
-    assert formats == set(images.READABLE)
+    assert formats == {*images.READABLE, images.HEIF}
 
 
 def test_loops_end_and_links_to_folders_are_named(recwarn: pytest.WarningsRecorder) -> None:
@@ -103,7 +106,7 @@ def test_a_folder_that_cannot_be_read_fails_and_the_others_go_on(vlae: Run, monk
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["d"], 2, "d is a folder; --recursive takes the files in it"),
+        (["d"], 3, "d: Is a directory; --recursive takes the files in it"),
         (["d", "-r", "-o", "e.png"], 2, "-o e.png is no folder"),
         (["d", "-r", "-o", "-"], 2, "-o - is no folder"),
         (["empty", "-r"], 3, "empty: no files with one of the suffixes .avif"),
@@ -167,6 +170,21 @@ def test_a_process_that_dies_loses_only_its_file() -> None:
     pids = {o.record["pid"] for o in outcomes.values() if not o.exit_code}
     assert {o.record["threads"] for o in outcomes.values() if not o.exit_code} == {"1"}
     assert 1 <= len(pids) <= 4 and os.getpid() not in pids
+
+
+def test_a_terminal_sees_how_many_are_done_and_how_long_the_others_take(
+    vlae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    make(d__a="1", d__b="slow", d__c="slow")
+    monkeypatch.setattr(console, "PROGRESS_DELAY", 0)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    code, out, _ = vlae("encode", "d", "-r", "-o", "out")
+    assert code == 0 and len(out.splitlines()) == 3
+    assert re.search(r"2 of 3 files .*\d\d:\d\d left", terminal.getvalue())
 
 
 @pytest.mark.parametrize("processes", [[], ["--jobs", "2"]])

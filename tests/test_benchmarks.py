@@ -1,6 +1,7 @@
 """Each benchmark from end to end on two small pictures, with a codec that only quantises and deflates pixels."""
 
 import csv
+import inspect
 import os
 import sys
 import zlib
@@ -314,6 +315,15 @@ def test_the_pictures_of_scaling_have_no_seams(monkeypatch):
 
 def test_work_is_shared_among_processes_and_all_results_arrive():
     assert sorted(common.in_processes(abs, range(-5, 0), jobs=2)) == [1, 2, 3, 4, 5]
+
+
+def test_throughput_gives_encode_all_that_it_asks_for(tmp_path, monkeypatch):
+    asked = inspect.signature(jobs.encode)
+    monkeypatch.setattr(throughput.batch, "outcomes", lambda order, plan, processes: orders.append(order.task) or [])
+    orders = []
+    with pytest.raises(IndexError):  # nothing was done, nothing is measured
+        throughput.measure([tmp_path / "a.ppm"], 1, tmp_path)
+    asked.bind(None, *orders[0].args, **orders[0].keywords, force=False, progress=None)
 
 
 def test_throughput_counts_the_files_after_the_warm_up_and_tells_whether_the_bar_holds(tmp_path, monkeypatch):

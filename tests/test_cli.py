@@ -276,7 +276,7 @@ def test_what_cannot_be_reached_is_refused_with_the_best_value(target: list[str]
         (["encode", "a.png", "./a.png"], 2, "a.png and ./a.png would both be written to a.vlae"),
         (["encode", "--json", "-o", "-", "a.png"], 2, "stdout cannot take both the output and --json"),
         (["encode", "none.png"], 3, "none.png: No such file or directory"),
-        (["encode", "."], 2, ". is a folder; --recursive takes the files in it"),
+        (["encode", "."], 3, ".: Is a directory; --recursive takes the files in it"),
         (["encode", "text.vlae", "-o", "x"], 3, "text.vlae: no picture in a format that can be read"),
         (["decode", "text.vlae"], 4, "text.vlae: not a .vlae file"),
         (["info", "text.vlae"], 4, "text.vlae: not a .vlae file"),
@@ -288,7 +288,7 @@ def test_what_cannot_be_reached_is_refused_with_the_best_value(target: list[str]
         (["encode", "a.png", "-o", "a.png", "--force"], 7, "a.png is an input of this call"),
         (["encode", "a.png", "-o", "text.vlae"], 7, "text.vlae exists; --force overwrites it"),
         (["encode", "a.png", "-o", "no/x.vlae"], 7, "no/x.vlae: there is no folder no"),
-        (["decode", "text.vlae", "-o", "x.gif"], 7, "x.gif: cannot write .gif; one of .png"),
+        (["decode", "text.vlae", "-o", "x.xyz"], 7, "x.xyz: cannot write .xyz; one of .png"),
     ],
 )
 def test_refusals(arguments: list[str], code: int, message: str, vlae: Run) -> None:

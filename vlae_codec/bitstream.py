@@ -58,6 +58,7 @@ _SIDES = range(1, SIDE_MAX + 1)
 _VARINTS = range(1 << 7 * 5)
 _COMPRESSED = 0x80
 _METADATA = {"icc": 1, "exif": 2, "xmp": 3}
+METADATA_KINDS = tuple(_METADATA)
 _ALPHA = 4
 _SEGMENT = {True: 16, False: 17}  # by Segment.bits_back
 _ORDER = (*_METADATA, "alpha", "segment")
@@ -231,7 +232,7 @@ def _parse_section(reader: "_Reader", seed: int) -> _Section:
 
 def _pack_metadata(name: str, data: bytes) -> tuple[int, bytes]:
     if len(data) > METADATA_MAX:
-        raise LimitError(f"{name} of {len(data)} bytes; at most {METADATA_MAX} are allowed")
+        raise LimitError(f"{name} of {len(data)} bytes; at most {METADATA_MAX} are allowed (see --metadata)")
     compressed = zlib.compress(data, 9)
     return (_METADATA[name] | _COMPRESSED, compressed) if len(compressed) < len(data) else (_METADATA[name], data)
 

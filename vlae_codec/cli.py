@@ -19,6 +19,7 @@ from vlae_codec.program import Program
 
 if TYPE_CHECKING:
     from vlae_codec.files import Job
+    from vlae_codec.images import Allowed
     from vlae_codec.jobs import Record
     from vlae_codec.ledger import Ledger
     from vlae_codec.rate import Target
@@ -37,13 +38,12 @@ def _tenths(_context: click.Context, _option: click.Parameter, quality: float) -
 
 
 def _kinds(_context: click.Context, _option: click.Parameter, value: str) -> frozenset[str]:
-    chosen = {"all": frozenset(_METADATA), "none": frozenset()}.get(value, frozenset(value.split(",")))
-    if not chosen <= set(_METADATA):
-        raise click.BadParameter(f"{value!r}; all, none, or some of {','.join(_METADATA)} wanted.")
+    from vlae_codec.bitstream import METADATA_KINDS
+
+    chosen = {"all": frozenset(METADATA_KINDS), "none": frozenset()}.get(value, frozenset(value.split(",")))
+    if not chosen <= set(METADATA_KINDS):
+        raise click.BadParameter(f"{value!r}; all, none, or some of {','.join(METADATA_KINDS)} wanted.")
     return chosen
-
-
-_METADATA = ("icc", "exif", "xmp")
 
 
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -71,6 +71,14 @@ _max_pixels = click.option(
     type=click.IntRange(min=1),
     default=_default_max_pixels,
     help="Refuse larger pictures; 179 million where not given, as Pillow.",
+)
+_metadata = click.option(
+    "--metadata",
+    metavar="KINDS",
+    default="all",
+    show_default=True,
+    callback=_kinds,
+    help="What to keep: all, none, or some of icc,exif,xmp.",
 )
 _quality = click.option(
     *("-q", "--quality"),
@@ -138,13 +146,19 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
 @click.option("--size", metavar="BYTES", type=Size(), help="The best quality of at most so many bytes; 20k, 1.5M.")
 @click.option("--psnr", metavar="DB", type=float, help="The smallest file of at least this PSNR.")
 @click.option(
-    "--metadata",
-    metavar="KINDS",
-    default="all",
-    show_default=True,
-    callback=_kinds,
-    help="What to keep: all, none, or some of icc,exif,xmp.",
+    "--best-effort", is_flag=True, help="Where --bpp, --size or --psnr is out of reach, come as close as can be."
 )
+@_metadata
+@click.option(
+    "--frame", metavar="K", type=click.IntRange(min=0), help="Of an animation or of pages, take this, from 0."
+)
+@click.option(
+    "--to-8bit",
+    is_flag=True,
+    help="Take gray floating-point and 32-bit samples: 0 to 1 where all lie there, else the least as black and the "
+    "largest as white. (16 bits are always taken.)",
+)
+@click.option("--allow-truncated", is_flag=True, help="Take what there is of pictures whose end is missing.")
 @click.option("--verify", is_flag=True, help="Decode before writing; report PSNR (dB) and MS-SSIM.")
 @_bits
 @_json
@@ -157,8 +171,9 @@ def encode(
 ) -> None:  # fmt: skip
     """Compress pictures into .vlae files.
 
-    PNG, JPEG, WebP, AVIF, TIFF, BMP, PPM, GIF and JPEG 2000 are read. Transparency, colour profile, EXIF and XMP are
-    kept without loss.
+    PNG, JPEG, WebP, AVIF, TIFF, BMP, PPM, GIF and JPEG 2000 are read, and HEIC with the extra "heif". Transparency,
+    colour profile, EXIF and XMP are kept without loss; colours that are fully transparent may change. Samples of more
+    than 8 bits are reduced, which is told.
 
     \b
       vlae encode photo.jpg
@@ -170,6 +185,7 @@ def encode(
     from vlae_codec import jobs
 
     options["target"] = _target(context, **{name: options.pop(name) for name in ("bpp", "size", "psnr")})
+    options["allowed"] = _allowed(*(options.pop(name) for name in ("allow_truncated", "to_8bit", "frame")))
     console.run(partial(jobs.encode, **options), many, sources, output, ".vlae", as_json, bits)
 
 
@@ -177,14 +193,21 @@ def encode(
 @_sources
 @_output
 @click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture, in pixels from the top left.")
+@click.option(
+    "--background",
+    metavar="COLOUR",
+    help="Put transparent pictures on it, for formats without transparency: white, #ffffff.",
+)
+@_metadata
 @_json
 @_max_pixels
 @console.many
 def decode(sources: tuple[str, ...], output: str | None, as_json: bool, many: Many, **options: Any) -> None:
     """Turn .vlae files back into pictures.
 
-    The suffix of OUT says of which format: .png, .webp, .tif, .bmp and .ppm hold the decoded pixels exactly, .jpg and
-    .avif nearly so. Without OUT it is PNG.
+    The suffix of OUT says of which format: .png, .webp, .tif, .jp2, .bmp and .ppm hold the decoded pixels exactly, .jpg
+    and .avif nearly so; others that Pillow writes are possible, too. Without OUT it is PNG. Metadata go into PNG, JPEG,
+    WebP, AVIF and TIFF.
 
     \b
       vlae decode photo.vlae
@@ -213,6 +236,12 @@ def info(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
         return jobs.inspect(job.source, **options)
 
     console.inspect(task, sources, as_json)
+
+
+def _allowed(truncated: bool, to_8bit: bool, frame: int | None) -> "Allowed":
+    from vlae_codec.images import Allowed
+
+    return Allowed(truncated, to_8bit, frame)
 
 
 def _target(context: click.Context, **wanted: Any) -> "Target | None":

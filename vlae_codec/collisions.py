@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vlae_codec import urls
+from vlae_codec import temporary, urls
 from vlae_codec.errors import OutputError, UsageError
 
 
@@ -49,7 +49,7 @@ def _ignores_case(target: str) -> bool:
     if urls.is_url(target):
         return False
     folder = next(above for above in Path(os.path.realpath(target)).parents if above.is_dir())
-    trial = folder / f".vlae-{os.urandom(8).hex()}.tmp"
+    trial = temporary.name_in(folder)
     try:
         trial.touch(exist_ok=False)
     except OSError:

@@ -57,9 +57,16 @@ class OutputError(CodecError):
 
 
 class TargetError(CodecError):
-    """The wanted size or quality cannot be reached; the message names the best possible value."""
+    """The wanted size or quality cannot be reached; the message names the best possible value.
+
+    nearest: what has it, if anybody wants that all the same.
+    """
 
     exit_code = 8
+
+    def __init__(self, message: str, nearest: object = None):
+        super().__init__(message)
+        self.nearest = nearest
 
 
 class BatchError(CodecError):

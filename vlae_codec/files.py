@@ -1,7 +1,7 @@
 """Bytes from files and stdin, bytes to files and stdout: what is there is never harmed, what is written is whole.
 
 Names as the shell gives them go in ("-" is stdin or stdout, s3://... a URL), bytes come out, and the other way round.
-Standard library, errors, collisions and urls only.
+Standard library, errors, collisions, temporary and urls only.
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from vlae_codec import collisions, urls
+from vlae_codec import collisions, temporary, urls
 from vlae_codec.errors import InputError, OutputError, UsageError
 
 STREAM = "-"
@@ -189,30 +189,31 @@ def _write_file(path: Path, data: bytes, force: bool) -> None:
     """Written under another name in the same folder, so that the real one never stands for half a file."""
     if force:
         path = Path(os.path.realpath(path))  # of a symbolic link the file behind it is replaced
-    temporary = path.parent / f".vlae-{os.urandom(8).hex()}.tmp"
+    temporary.sweep(path.parent.absolute())
+    unfinished = temporary.name_in(path.parent)
     try:
-        with temporary.open("xb") as file:  # not by tempfile, which makes files that only their owner can read
+        with temporary.opened(unfinished) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if force:
-            temporary.replace(path)
+            unfinished.replace(path)
         else:
-            _name(temporary, path)
+            _name(unfinished, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
-def _name(temporary: Path, path: Path) -> None:
+def _name(unfinished: Path, path: Path) -> None:
     """Give the file its name unless something has it: FileExistsError then, however close the race."""
     try:
-        path.hardlink_to(temporary)
+        path.hardlink_to(unfinished)
     except FileExistsError:
         raise
     except OSError:  # FAT and some network disks have no links: an empty file claims the name
         path.open("xb").close()
         try:
-            temporary.replace(path)
+            unfinished.replace(path)
         except BaseException:
             path.unlink()
             raise

@@ -6,13 +6,16 @@ torch takes a second to import, so that what is wrong with a name or an input is
 import itertools
 import math
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vlae_codec import bitstream, files, inspection, rate, tiles
+from vlae_codec.bitstream import Header
 from vlae_codec.errors import CodecError, TargetError
 from vlae_codec.files import STREAM, Job, shown
 from vlae_codec.limits import estimating_memory
@@ -20,7 +23,7 @@ from vlae_codec.rate import Target
 
 if TYPE_CHECKING:
     from vlae_codec.codec import Encoded
-    from vlae_codec.images import Picture
+    from vlae_codec.images import Allowed, Picture
     from vlae_codec.ledger import Ledger
 
 LEDGER = ("container", "metadata", "alpha", "y", "z_gross", "bits_back", "theoretical", "actual", "overhead")
@@ -39,26 +42,26 @@ def encode(
     force: bool,
     max_pixels: int,
     progress: Progress,
+    allowed: "Allowed | None" = None,
+    best_effort: bool = False,
     jobs: int = 1,
 ) -> "tuple[Record, Ledger]":
     """A picture's file -> a .vlae file. The record's seconds are those of the coding alone.
 
     Args:
-        jobs: threads that code segments side by side.
-        target: decides the quality if there is one.
+        target: decides the quality if there is one. best_effort: the nearest that is possible, where it is not.
         metadata: those of "icc", "exif" and "xmp" that are kept.
+        allowed: what is taken of pictures that are refused otherwise.
+        jobs: threads that code segments side by side.
     """
-    from vlae_codec import images
-
     files.check_target(job.target, force)
-    picture = images.read(files.read_bytes(job.source), shown(job.source), max_pixels)
-    picture = replace(picture, metadata={kind: data for kind, data in picture.metadata.items() if kind in metadata})
+    picture = _with_metadata(_read(job.source, max_pixels, allowed), metadata)
     from vlae_codec import codec
 
     start = time.perf_counter()
     with _naming(job.source), estimating_memory(picture.pixels.shape[0] * picture.pixels.shape[1]):
         if target:
-            encoded = _meeting(target, picture, effort, jobs, progress)
+            encoded = _meeting(target, best_effort, picture, effort, jobs, progress, shown(job.source))
         else:
             encoded = codec.encode(picture, quality, effort=effort, jobs=jobs, progress=progress)
         record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": effort}
@@ -70,36 +73,64 @@ def encode(
 
 
 def decode(
-    job: Job, *, force: bool, max_pixels: int, progress: Progress, region: str | None = None, jobs: int = 1
+    job: Job,
+    *,
+    force: bool,
+    max_pixels: int,
+    progress: Progress,
+    region: str | None = None,
+    background: str | None = None,
+    metadata: Collection[str] = bitstream.METADATA_KINDS,
+    jobs: int = 1,
 ) -> tuple[Record, None]:
     """A .vlae file -> a picture's file. The record's seconds are those of the decoding alone; there is no ledger.
 
     Args:
         region: "X,Y,W,H" of the part that is wanted.
+        background: name of the colour that is seen through transparent pictures; None keeps them transparent.
+        metadata: those of "icc", "exif" and "xmp" that are written.
         jobs: threads that decode segments side by side.
     """
     from vlae_codec import images
 
     wanted = None if region is None else tiles.parse_region(region)
+    ground = None if background is None else images.colour_of(background)
     suffix = ".png" if job.target == STREAM else Path(job.target).suffix
     files.check_target(job.target, force)
     with _naming(job.target):
         images.check_suffix(suffix)
     data = files.read_bytes(job.source)
     with _naming(job.source):
-        header = bitstream.parse(data, max_pixels).header
-        from vlae_codec import codec
-
-        start = time.perf_counter()
-        with estimating_memory(header.width * header.height):
-            picture = codec.decode(data, region=wanted, jobs=jobs, max_pixels=max_pixels, progress=progress)
-        seconds = time.perf_counter() - start
+        container = bitstream.parse(data, max_pixels)
     with _naming(job.target):
-        image_file = images.write(picture, suffix)
-    files.write_atomic(job.target, image_file, force)
+        images.check_suffix(suffix, alpha=container.alpha is not None and ground is None)
+    options = {"region": wanted, "jobs": jobs, "max_pixels": max_pixels, "progress": progress}
+    picture, seconds = _decoded(data, job.source, container.header, options)
     height, width = picture.pixels.shape[:2]
-    record = {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}
-    return record, None
+    if ground is not None:
+        picture = images.flatten(picture, ground)
+    with _naming(job.target):
+        image_file = images.write(_with_metadata(picture, metadata), suffix)
+    files.write_atomic(job.target, image_file, force)
+    return {"input": job.source, "output": job.target, "width": width, "height": height, "seconds": seconds}, None
+
+
+def _decoded(data: bytes, source: str, header: Header, options: dict[str, Any]) -> "tuple[Picture, float]":
+    """The picture, and how many seconds it took."""
+    from vlae_codec import codec
+
+    start = time.perf_counter()
+    with _naming(source), estimating_memory(header.width * header.height):
+        picture = codec.decode(data, **options)
+    return picture, time.perf_counter() - start
+
+
+def _read(source: str, max_pixels: int, allowed: "Allowed | None") -> "Picture":
+    """What is to be coded: the picture, but for colours that nobody sees."""
+    from vlae_codec import images
+
+    picture = images.read(files.read_bytes(source), shown(source), max_pixels, allowed or images.STRICT)
+    return images.fill_hidden(picture)
 
 
 def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledger | None]":
@@ -116,29 +147,21 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
     return record | {"ledger": _ledger_record(ledger)}, ledger
 
 
-def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress) -> "Encoded":
-    """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
-    from vlae_codec import codec, metrics
+def _meeting(
+    target: Target, best_effort: bool, picture: "Picture", effort: int, jobs: int, progress: Progress, name: str
+) -> "Encoded":
+    """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted.
 
-    height, width = picture.pixels.shape[:2]
-
-    def psnr(encoded: "Encoded") -> float:
-        return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
-
-    def search(effort: int, start: int, passes: int) -> "Encoded":
-        done = itertools.count(1)
-
-        def code(level: int) -> "Encoded":
-            progress(next(done) / (passes + 1))
-            return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
-
-        if target.psnr is not None:
-            return rate.smallest_reaching(target.psnr, code, psnr, start, passes)
-        size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
-        assert size is not None
-        return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
-
-    quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
+    With `best_effort` it is the nearest file, with a warning, where none meets the target.
+    """
+    search = partial(_searched, target, picture, jobs, progress)
+    try:
+        quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
+    except TargetError as miss:
+        if not best_effort:
+            raise
+        warnings.warn(f"{name}: {miss}, which is taken", stacklevel=2)
+        quick = cast("Encoded", miss.nearest)
     if effort <= rate.QUICK_EFFORT:
         return quick
     level = bitstream.parse_header(quick.data).quality
@@ -146,6 +169,33 @@ def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progres
         return search(effort, level, rate.FINAL_PASSES)
     except TargetError:
         return quick
+
+
+def _searched(
+    target: Target, picture: "Picture", jobs: int, progress: Progress, effort: int, start: int, passes: int
+) -> "Encoded":
+    """The file that meets the target at one effort, in so many passes from a quality in tenths. TargetError: none."""
+    from vlae_codec import codec, metrics
+
+    height, width = picture.pixels.shape[:2]
+    done = itertools.count(1)
+
+    def code(level: int) -> "Encoded":
+        progress(next(done) / (passes + 1))
+        return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
+
+    def psnr(encoded: "Encoded") -> float:
+        return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
+
+    if target.psnr is not None:
+        return rate.smallest_reaching(target.psnr, code, psnr, start, passes)
+    size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
+    assert size is not None
+    return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
+
+
+def _with_metadata(picture: "Picture", kinds: Collection[str]) -> "Picture":
+    return replace(picture, metadata={kind: data for kind, data in picture.metadata.items() if kind in kinds})
 
 
 @contextmanager

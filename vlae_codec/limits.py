@@ -28,11 +28,12 @@ def is_lack_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def estimating_memory(pixels: int) -> Iterator[None]:
+def estimating_memory(pixels: int, name: str = "") -> Iterator[None]:
     """LimitError with what a picture of so many pixels takes, if that is not there."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise
-        raise LimitError(f"not enough memory; {pixels} pixels take about {memory(pixels)}") from error
+        found = f"{name and name + ': '}not enough memory"
+        raise LimitError(f"{found}; {pixels} pixels take about {memory(pixels)}") from error

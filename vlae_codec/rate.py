@@ -113,8 +113,8 @@ def largest_within(
 
     below, _ = crossing(curve, math.log(max(size, 1)), SIZE_SLOPE, SIZE_TOLERANCE, start, passes)
     if below is None:
-        smallest = min(length(file) for file in files.values())
-        raise TargetError(f"at most {size} bytes wanted; the smallest possible file has {smallest}")
+        nearest = min(files.values(), key=length)
+        raise TargetError(f"at most {size} bytes wanted; the smallest possible file has {length(nearest)}", nearest)
     return files[below]
 
 
@@ -141,7 +141,6 @@ def smallest_reaching(
 
     _, above = crossing(curve, math.nextafter(psnr, -math.inf), PSNR_SLOPE, 0.0, start, passes)
     if above is None:
-        raise TargetError(
-            f"{psnr:g} dB wanted; {max(map(measure, files.values())):.2f} dB is the most that is possible"
-        )
+        nearest = max(files.values(), key=measure)
+        raise TargetError(f"{psnr:g} dB wanted; {measure(nearest):.2f} dB is the most that is possible", nearest)
     return files[above]

@@ -18,7 +18,9 @@ from vlae_codec.files import Job, shown
 
 PICTURES = frozenset(
     f".{name}"
-    for name in re.findall(r"\w+", "png jpg jpeg jpe jfif webp avif tif tiff bmp ppm pgm pbm pnm gif jp2 j2k jpf jpx")
+    for name in re.findall(
+        r"\w+", "png jpg jpeg jpe jfif webp avif tif tiff bmp ppm pgm pbm pnm gif jp2 j2k jpf jpx heic heif"
+    )
 )
 """Suffixes of the formats that `images.read` reads."""
 CODED = ".vlae"
@@ -46,8 +48,8 @@ def plan(sources: Sequence[str], output: str | None, suffix: str, recursive: boo
         output: a folder, which need not exist if there are folders among the sources.
         suffix: of the results; ".vlae" looks for pictures, any other for .vlae files.
     Raises:
-        UsageError: a folder without `recursive`, an output that is no folder, two results of one name.
-        InputError: folders, but nothing in them.
+        UsageError: an output that is no folder, two results of one name.
+        InputError: a folder without `recursive`, or folders and nothing in them.
         OutputError: a result would take the place of a source.
     """
     sources = [urls.plain(source) for source in sources]
@@ -56,7 +58,7 @@ def plan(sources: Sequence[str], output: str | None, suffix: str, recursive: boo
     if not folders:
         return Plan(files.plan(sources, output, suffix), [], has_folders=False)
     if not recursive:
-        raise UsageError(f"{shown(folders[0])} is a folder; --recursive takes the files in it")
+        raise InputError(f"{shown(folders[0])}: Is a directory; --recursive takes the files in it")
     if output is not None and (output == files.STREAM or files.exists(output)):
         raise UsageError(f"-o {shown(output)} is no folder, as many outputs need")
     wanted = PICTURES if suffix == CODED else frozenset({CODED})

@@ -77,7 +77,8 @@ def entry_of(key: str | bytes) -> Entry:
             return entry
     known = ", ".join(f"{e.name} ({e.id})" for e in REGISTRY) or "none"
     wanted = key.hex() if isinstance(key, bytes) else key
-    raise IncompatibleError(f"model {wanted} is not part of this version, which has: {known}")
+    where = "the version of vlae-codec that wrote the file has it"
+    raise IncompatibleError(f"model {wanted} is not part of this version, which has: {known}; {where}")
 
 
 def name_of(model_id: bytes) -> str | None:
@@ -111,7 +112,7 @@ def read(path: Path, name: str, sha256: str | None = None) -> Model:
         raise IncompatibleError(f"{path}: weights of model {name} cannot be read: {error.strerror}") from error
     found = hashlib.sha256(data).hexdigest()
     if sha256 not in (None, found):
-        raise IncompatibleError(f"{path}: damaged weights: SHA-256 {found}, expected {sha256}")
+        raise IncompatibleError(f"{path}: damaged weights: SHA-256 {found}, expected {sha256}; install anew")
     tensors = safetensors.torch.load(data)
     with safetensors.safe_open(path, "pt") as file:
         metadata = {key: json.loads(value) for key, value in file.metadata().items()}
