@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 LEDGER = ("container", "metadata", "alpha", "y", "z_gross", "bits_back", "theoretical", "actual", "overhead")
 Record = dict[str, Any]
 Progress = Callable[[float], None]
+QUICK_SHARE = 0.05  # of the time that a target takes at an effort that searches
 
 
 def encode(
@@ -118,34 +120,51 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
 
 def _meeting(target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress) -> "Encoded":
     """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
+    if effort <= rate.QUICK_EFFORT:
+        return _search(target, picture, effort, jobs, progress, rate.MIDDLE, rate.MAX_PASSES)
+    quick, slow = (partial(_part, progress, *share) for share in ((0, QUICK_SHARE), (QUICK_SHARE, 1)))
+    try:
+        found = _search(target, picture, rate.QUICK_EFFORT, jobs, quick, rate.MIDDLE, rate.QUICK_PASSES)
+    except TargetError:  # the wanted effort may still reach it, at the end of the scale
+        return _search(target, picture, effort, jobs, slow, target.easiest, 1)
+    level = bitstream.parse_header(found.data).quality
+    try:
+        return _search(target, picture, effort, jobs, slow, level, rate.FINAL_PASSES)
+    except TargetError:
+        return found
+
+
+def _search(
+    target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress, start: int, passes: int
+) -> "Encoded":
+    """The file of the quality that meets the target at one effort.
+
+    Args:
+        start: the level that is tried first, of at most so many passes.
+    """
     from vlae_codec import codec, metrics
 
     height, width = picture.pixels.shape[:2]
+    done = itertools.count()
+
+    def code(level: int) -> "Encoded":
+        first = next(done)
+        part = partial(_part, progress, first / passes, (first + 1) / passes)
+        return codec.encode(picture, level / 10, effort=effort, jobs=jobs, progress=part)
 
     def psnr(encoded: "Encoded") -> float:
         return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
 
-    def search(effort: int, start: int, passes: int) -> "Encoded":
-        done = itertools.count(1)
+    if target.psnr is not None:
+        return rate.smallest_reaching(target.psnr, code, psnr, start, passes)
+    size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
+    assert size is not None
+    return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
 
-        def code(level: int) -> "Encoded":
-            progress(next(done) / (passes + 1))
-            return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
 
-        if target.psnr is not None:
-            return rate.smallest_reaching(target.psnr, code, psnr, start, passes)
-        size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
-        assert size is not None
-        return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
-
-    quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
-    if effort <= rate.QUICK_EFFORT:
-        return quick
-    level = bitstream.parse_header(quick.data).quality
-    try:
-        return search(effort, level, rate.FINAL_PASSES)
-    except TargetError:
-        return quick
+def _part(progress: Progress, begin: float, end: float, fraction: float) -> None:
+    """Tell how much of all is done, from the fraction of a part of it."""
+    progress(begin + (end - begin) * fraction)
 
 
 @contextmanager
