@@ -47,6 +47,33 @@ def test_a_longer_search_finds_better_latents(use_small_model: models.Model, pho
     assert short[:3] == long[:3] and long[3] < short[3]
 
 
+def nudged(model: models.Model, pixels: Pixels) -> tuple[refine.Problem, NDArray[np.float32], NDArray[np.float32]]:
+    """A problem, what the analysis gives and what a nudge makes of it."""
+    problem = refine.Problem(model.transforms, pixels, transforms.rate_index(LEVEL))
+    with torch.no_grad():
+        y, whole = transforms.analyse(model, pixels, LEVEL, torch.float32), tiles.whole(*pixels.shape[:2])
+        return problem, y, refine.nudge(problem, y, whole, whole)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_nudge_lowers_the_error_by_steps_of_at_most_a_half(photo: Pixels, channels: int) -> None:
+    pixels = crop(photo, 100, 120, channels)
+    problem, y, after = nudged(models.load(), pixels)
+    assert 0.01 < np.abs(after - y).max() <= 0.5
+    picture = problem.picture(tiles.whole(*pixels.shape[:2]))
+    with torch.no_grad():
+        errors = [float(problem.distortion(torch.from_numpy(latents)[None], picture)) for latents in (y, after)]
+    assert errors[1] < 0.98 * errors[0]
+
+
+def test_a_slope_that_is_not_a_number_moves_nothing(
+    use_small_model: models.Model, photo: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refine, "distortion_slope", lambda problem, y, region: np.full_like(y, np.nan))
+    _, y, after = nudged(use_small_model, crop(photo, 64, 64))
+    assert np.array_equal(y, after)
+
+
 def test_what_costs_least_is_kept_even_if_the_search_fails(
     use_small_model: models.Model, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:

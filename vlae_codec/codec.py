@@ -71,7 +71,8 @@ def encode(
         model: name of a shipped model.
         bits_back: False codes the best single z instead of a drawn one (larger by a little; for comparison).
         jobs: threads that code segments of 1024x1024 pixels side by side; the bytes are the same for any number.
-        precision: of the analysis; decides the latents, not whether the file can be read.
+        precision: of the analysis, which effort 3 does in bfloat16 where that is fast; decides the latents, not whether
+            the file can be read.
         stages: receives seconds by stage, those of all threads added.
         progress: is called with the fraction done.
     Raises:
