@@ -3,6 +3,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from fake_codec import MODEL, Encoded, FakeCodec
 
 import vlae_codec
-from vlae_codec import bitstream, cli, images, models
+from vlae_codec import bitstream, cli, console, images, models
 from vlae_codec.errors import CodecError
 from vlae_codec.images import Picture
 
@@ -239,7 +241,38 @@ def test_a_target_is_met_with_a_search_too_in_few_more_passes(
     record = json.loads(out)
     assert record["effort"] == 6
     assert record["bytes"] <= 140 if "--size" in target else record["psnr"] >= 35
-    assert efforts == sorted(efforts) and efforts.count(3) <= 10 and 1 <= efforts.count(6) <= 3
+    assert efforts == sorted(efforts) and set(efforts) == {3, 6} and len(efforts) <= 10 and efforts.count(6) <= 3
+
+
+@pytest.mark.parametrize("effort", ["3", "6"])
+def test_progress_towards_a_target_rises_to_one_at_most(
+    effort: str, vlae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    @contextmanager
+    def noting(_name: str) -> Iterator[Callable[[float], None]]:
+        yield seen.append
+
+    monkeypatch.setattr(console, "_progress", noting)
+    assert vlae("encode", "-e", effort, "--size", "140", "a.png")[0] == 0
+    assert seen == sorted(seen) and seen[0] > 0 and seen[-1] <= 1 and len(seen) > 2
+
+
+def test_a_target_that_only_a_higher_effort_reaches_is_reached(
+    codec: FakeCodec, vlae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = codec.encode
+
+    def smaller(picture: Picture, quality: float, *, effort: int, **options: Any) -> Encoded:
+        small = replace(picture, pixels=picture.pixels >> 7 << 7) if effort == 6 else picture
+        return encode(small, quality, effort=effort, **options)
+
+    monkeypatch.setattr(codec, "encode", smaller)
+    smallest = len(smaller(Picture(pixels_of("a.png"), None, {}), 0, effort=6).data)
+    assert vlae("encode", "--size", str(smallest), "a.png")[0] == 8
+    assert vlae("encode", "-e", "6", "--size", str(smallest), "a.png")[0] == 0
+    assert Path("a.vlae").stat().st_size <= smallest
 
 
 def test_a_psnr_is_a_floor(vlae: Run) -> None:

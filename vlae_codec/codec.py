@@ -23,6 +23,7 @@ from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
 from vlae_codec.ledger import Ledger, make_ledger
 from vlae_codec.models import Model
+from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
 from vlae_codec.refine import BIT_PRICE, DEFAULT_EFFORT, EFFORT_MAX, Choice
@@ -65,11 +66,13 @@ def encode(
     Args:
         picture: pixels (H, W, 3) or (H, W, 1) uint8, with alpha and metadata if it has them.
         quality: 0 (smallest file) to 100, in tenths; log-linear in λ.
-        effort: 0 rounds the latents, 1 to 3 trade bits for error while rounding, 4 to 9 search for better latents.
+        effort: 0 rounds the latents, 1 and 2 trade bits for error while rounding, 3 also takes one step towards less
+            error before, 4 to 9 search for better latents.
         model: name of a shipped model.
         bits_back: False codes the best single z instead of a drawn one (larger by a little; for comparison).
         jobs: threads that code segments of 1024x1024 pixels side by side; the bytes are the same for any number.
-        precision: of the analysis; decides the latents, not whether the file can be read.
+        precision: of the analysis, which effort 3 does in bfloat16 where that is fast; decides the latents, not whether
+            the file can be read.
         stages: receives seconds by stage, those of all threads added.
         progress: is called with the fraction done.
     Raises:
@@ -82,9 +85,10 @@ def encode(
     watch, loaded, level = Stopwatch(stages), models.load(model), round(quality * 10)
     height, width = picture.pixels.shape[:2]
     bit_price = BIT_PRICE if effort else 0.0
-    y: Latents = partial(analysed, loaded, picture.pixels, level, precision, watch)
+    source = Source(loaded, picture.pixels, level, precision, watch)
+    y: Latents = source.analysed if effort < refine.NUDGING_EFFORT else source.nudged
     if effort >= refine.LEAST_EFFORT:
-        choice = searched(loaded, picture.pixels, y, level, effort, watch, progress)
+        choice = searched(source, effort, progress)
         y, bit_price, progress = choice.part, choice.bit_price, None
     code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, bit_price=bit_price, watch=watch)
     coded = code_tiles(y, code, (height, width), jobs, progress)
@@ -130,13 +134,44 @@ def decode(
     return Picture(pixels, np.ascontiguousarray(alpha), container.metadata)
 
 
-def analysed(model: Model, pixels: Pixels, level: int, precision: torch.dtype, watch: Stopwatch, box: Box) -> Floats:
-    """y (C, rows, columns) of a box of latents, in steps, not rounded."""
-    seen = box.grown(model.transforms.config.analysis_halo, tiles.latent_size(*pixels.shape[:2]))
-    with watch("analysis"):
-        y = transforms.analyse(model, pixels[seen.pixels.rows, seen.pixels.columns], level, precision)
-    inner = box.within(seen)
-    return y[:, inner.rows, inner.columns]
+@dataclass(frozen=True)
+class Source:
+    """Latents of a picture at a quality in tenths: y (C, rows, columns) of a box, in steps, not rounded.
+
+    precision: of the analysis.
+    """
+
+    model: Model
+    pixels: Pixels
+    level: int
+    precision: torch.dtype
+    watch: Stopwatch
+
+    @property
+    def whole(self) -> Box:
+        """All latents."""
+        return tiles.whole(*self.pixels.shape[:2])
+
+    def analysed(self, box: Box) -> Floats:
+        """What the analysis gives."""
+        return self._analysed(box, self.precision)
+
+    def nudged(self, box: Box) -> Floats:
+        """After one step towards less error, which also makes up for an analysis in bfloat16."""
+        seen = box.grown(refine.HALO, self.whole.size)
+        y = self._analysed(seen, torch.bfloat16 if fast_bfloat16(torch.device("cpu")) else self.precision)
+        with self.watch("nudge"):
+            problem = refine.Problem(self.model.transforms, self.pixels, transforms.rate_index(self.level))
+            return refine.nudge(problem, y, seen, box)
+
+    def _analysed(self, box: Box, precision: torch.dtype) -> Floats:
+        seen = box.grown(self.model.transforms.config.analysis_halo, self.whole.size)
+        with self.watch("analysis"):
+            y = transforms.analyse(
+                self.model, self.pixels[seen.pixels.rows, seen.pixels.columns], self.level, precision
+            )
+        inner = box.within(seen)
+        return y[:, inner.rows, inner.columns]
 
 
 def code_tiles(
@@ -194,21 +229,25 @@ def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     return Reader(container, map, Stopwatch(None))(box)
 
 
-def searched(
-    model: Model, pixels: Pixels, latents: Latents, level: int, effort: int, watch: Stopwatch, progress: Progress | None
-) -> Choice:
+def searched(source: Source, effort: int, progress: Progress | None) -> Choice:
     """The latents that cost least for what they show, of those that this effort and lower ones find.
 
-    They are held for the whole picture: about 12 bytes per pixel.
+    They are held for the whole picture: about 15 bytes per pixel.
     """
-    whole = tiles.whole(*pixels.shape[:2])
-    y = np.empty((model.prior.latent, *whole.size), np.float32)
-    for tile in whole.parts(tiles.TILE, tiles.TILE):
-        y[:, tile.rows, tile.columns] = latents(tile)
-    with watch("search"):
+    y, nudged = (all_of(latents, source) for latents in (source.analysed, source.nudged))
+    model, pixels, level = source.model, source.pixels, source.level
+    with source.watch("search"):
         problem = refine.Problem(floating(model), pixels, transforms.rate_index(level))
-        choices = refine.choices(problem, y, effort, partial(report, progress))
+        choices = refine.choices(problem, y, nudged, effort, partial(report, progress))
         return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level))
+
+
+def all_of(latents: Latents, source: Source) -> Floats:
+    """The latents of the whole picture (C, h, w), made tile by tile."""
+    y = np.empty((source.model.prior.latent, *source.whole.size), np.float32)
+    for tile in source.whole.parts(tiles.TILE, tiles.TILE):
+        y[:, tile.rows, tile.columns] = latents(tile)
+    return y
 
 
 def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int) -> float:

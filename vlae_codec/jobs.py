@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LEDGER = ("container", "metadata", "alpha", "y", "z_gross", "bits_back", "theoretical", "actual", "overhead")
 Record = dict[str, Any]
 Progress = Callable[[float], None]
+QUICK_SHARE = 0.05  # of the time that a target takes at an effort that searches
 
 
 def encode(
@@ -150,39 +151,52 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
 def _meeting(
     target: Target, best_effort: bool, picture: "Picture", effort: int, jobs: int, progress: Progress, name: str
 ) -> "Encoded":
-    """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted.
+    """The file of the quality that meets the target.
 
     With `best_effort` it is the nearest file, with a warning, where none meets the target.
     """
-    search = partial(_searched, target, picture, jobs, progress)
     try:
-        quick = search(min(effort, rate.QUICK_EFFORT), rate.MIDDLE, rate.MAX_PASSES)
+        return _met(target, picture, effort, jobs, progress)
     except TargetError as miss:
         if not best_effort:
             raise
         warnings.warn(f"{name}: {miss}, which is taken", stacklevel=2)
-        quick = cast("Encoded", miss.nearest)
+        return cast("Encoded", miss.nearest)
+
+
+def _met(target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress) -> "Encoded":
+    """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
     if effort <= rate.QUICK_EFFORT:
-        return quick
-    level = bitstream.parse_header(quick.data).quality
+        return _search(target, picture, effort, jobs, progress, rate.MIDDLE, rate.MAX_PASSES)
+    quick, slow = (partial(_part, progress, *share) for share in ((0, QUICK_SHARE), (QUICK_SHARE, 1)))
     try:
-        return search(effort, level, rate.FINAL_PASSES)
+        found = _search(target, picture, rate.QUICK_EFFORT, jobs, quick, rate.MIDDLE, rate.QUICK_PASSES)
+    except TargetError:  # the wanted effort may still reach it, at the end of the scale
+        return _search(target, picture, effort, jobs, slow, target.easiest, 1)
+    level = bitstream.parse_header(found.data).quality
+    try:
+        return _search(target, picture, effort, jobs, slow, level, rate.FINAL_PASSES)
     except TargetError:
-        return quick
+        return found
 
 
-def _searched(
-    target: Target, picture: "Picture", jobs: int, progress: Progress, effort: int, start: int, passes: int
+def _search(
+    target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress, start: int, passes: int
 ) -> "Encoded":
-    """The file that meets the target at one effort, in so many passes from a quality in tenths. TargetError: none."""
+    """The file of the quality that meets the target at one effort.
+
+    Args:
+        start: the level that is tried first, of at most so many passes.
+    """
     from vlae_codec import codec, metrics
 
     height, width = picture.pixels.shape[:2]
-    done = itertools.count(1)
+    done = itertools.count()
 
     def code(level: int) -> "Encoded":
-        progress(next(done) / (passes + 1))
-        return codec.encode(picture, level / 10, effort=effort, jobs=jobs)
+        first = next(done)
+        part = partial(_part, progress, first / passes, (first + 1) / passes)
+        return codec.encode(picture, level / 10, effort=effort, jobs=jobs, progress=part)
 
     def psnr(encoded: "Encoded") -> float:
         return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)
@@ -192,6 +206,11 @@ def _searched(
     size = target.size if target.bpp is None else math.floor(target.bpp * height * width / 8)
     assert size is not None
     return rate.largest_within(size, code, lambda encoded: len(encoded.data), start, passes)
+
+
+def _part(progress: Progress, begin: float, end: float, fraction: float) -> None:
+    """Tell how much of all is done, from the fraction of a part of it."""
+    progress(begin + (end - begin) * fraction)
 
 
 def _with_metadata(picture: "Picture", kinds: Collection[str]) -> "Picture":

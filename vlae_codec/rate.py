@@ -13,8 +13,9 @@ from vlae_codec.bitstream import QUALITY_MAX
 from vlae_codec.errors import TargetError, UsageError
 
 MAX_PASSES = 10
-FINAL_PASSES = 3  # of an effort above QUICK_EFFORT, whose files are a few per cent smaller at the same quality
-QUICK_EFFORT = 3  # of the search for where the curve crosses
+QUICK_EFFORT = 3  # the last one at which all passes are made
+FINAL_PASSES = 3  # of a higher one, whose files are a few per cent smaller at the same quality
+QUICK_PASSES = MAX_PASSES - FINAL_PASSES  # at QUICK_EFFORT before those
 MIDDLE = QUALITY_MAX // 2
 SIZE_SLOPE = 0.003  # of the logarithm of a photograph's size, per level
 SIZE_TOLERANCE = 0.003  # of the size: one level
@@ -38,6 +39,11 @@ class Target:
         ((name, value),) = wanted.items()
         if not 0 < value < math.inf:  # NaN is neither
             raise UsageError(f"--{name} {value:g}; a positive number wanted")
+
+    @property
+    def easiest(self) -> int:
+        """The level that reaches it if one does."""
+        return 0 if self.psnr is None else QUALITY_MAX
 
 
 File = TypeVar("File")

@@ -1,14 +1,16 @@
 """Better latents from a slower encoder: gradient descent on y through synthesis and prior of the model.
 
-    minimise over y   E[-log2 p(ŷ)] + λ·|x - synthesis(ŷ)|²,   ŷ_t = μ_t + (y_t - μ_t, rounded at random)
+    nudge    y - η·∇ λ·|x - synthesis(y)|²                        one step, before anything is rounded
+    refine   minimise over y   E[-log2 p(ŷ)] + λ·|x - synthesis(ŷ)|²,   ŷ_t = μ_t + (y_t - μ_t, rounded at random)
 
-Each latent is rounded up or down at random, softly, with a temperature that falls (SGA: Yang, Bamler, Mandt, 2020,
-https://arxiv.org/abs/2006.04240); afterwards the codec rounds as it always does. Pixels and y in, y out: file format
-and decoder know nothing of it. Memory does not grow with the picture: it is searched window by window, and what lies
-around a window stays as it is.
+In the search each latent is rounded up or down at random, softly, with a temperature that falls (SGA: Yang, Bamler,
+Mandt, 2020, https://arxiv.org/abs/2006.04240); afterwards the codec rounds as it always does. Pixels and y in, y out:
+file format and decoder know nothing of it. Memory does not grow with the picture: it is worked on window by window,
+and what lies around a window stays as it is.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +35,15 @@ TEMPERATURES = (0.5, 0.2)  # of the first and the last step
 CERTAIN = 1e-4  # how near to an integer a latent is taken to be at most, so that logits stay finite
 
 
-EFFORT_MAX, DEFAULT_EFFORT, LEAST_EFFORT = 9, 3, 4
-"""The last effort, the one of an encoder that is not told otherwise, and the first that searches."""
-LEAST_STEPS = 16  # of the first effort that searches; each further one takes twice as many
-BIT_PRICE = 1 / 60  # squared steps that a bit may cost when latents are rounded at last
+EFFORT_MAX, DEFAULT_EFFORT = 9, 3
+"""The last effort, and the one of an encoder that is not told otherwise."""
+NUDGING_EFFORT, LEAST_EFFORT = 3, 4
+"""The effort that takes one step, and the first that searches."""
+LEAST_STEPS = 32  # of the first effort that searches; each further one takes twice as many
+BIT_PRICE, FINAL_BIT_PRICE = 1 / 36, 1 / 80
+"""Squared steps that a bit may cost when latents are rounded at last, without and after a search."""
+NUDGES = (0.006, 0.024)  # squared steps per bit that y is nudged by at rate index 0 and 1; log-linear between
+NUDGE_MAX = 0.5  # steps; a picture that the networks have never seen the like of must not be thrown far
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,20 @@ class Problem:
     model: VLAE
     pixels: NDArray[np.uint8]
     rate: Tensor
+
+    def picture(self, region: Box) -> Tensor:
+        """The pixels of a region of latents, (1, 1 or 3, height, width) in ±0.5."""
+        pixels = torch.tensor(self.pixels[region.pixels.rows, region.pixels.columns])
+        return pixels.permute(2, 0, 1)[None].float() / 255 - 0.5
+
+    def distortion(self, y: Tensor, picture: Tensor) -> Tensor:
+        """λ·|picture - synthesis(y)|² in bits, for latents (1, C, h, w) of which the picture may show less."""
+        height, width = picture.shape[-2:]
+        shown = self.model.synthesis(y.contiguous(memory_format=torch.channels_last), self.rate)[..., :height, :width]
+        if picture.shape[1] == 1:
+            shown = shown.mean(1, keepdim=True)
+        error = (shown - picture).square().mean(1).sum() * 255**2
+        return self.model.config.rate_to_lambda(self.rate).squeeze() * error
 
 
 @dataclass(frozen=True)
@@ -63,18 +84,60 @@ class Choice:
         return self.y[:, box.rows, box.columns]
 
 
-def choices(problem: Problem, y: Floats, effort: int, progress: Progress) -> Iterator[Choice]:
+def choices(problem: Problem, y: Floats, nudged: Floats, effort: int, progress: Progress) -> Iterator[Choice]:
     """Ways to code a picture: those of the efforts that do not search, and what this one finds.
 
     Args:
-        y: what the analysis gives.
+        y: what the analysis gives. nudged: what `nudge` made of it.
         effort: LEAST_EFFORT to EFFORT_MAX.
         progress: is called with the fraction done.
     """
     yield Choice(y, 0.0)
     yield Choice(y, BIT_PRICE)
-    # After a search the price of bits is in the latents already: paying it once more while rounding costs 0.1 %.
-    yield Choice(refine(problem, y, LEAST_STEPS << effort - LEAST_EFFORT, progress), 0.0)
+    yield Choice(nudged, BIT_PRICE)
+    found = refine(problem, nudged, LEAST_STEPS << effort - LEAST_EFFORT, progress)
+    # The price of bits is in what was found already; how much is left to be gained by it differs between pictures.
+    yield Choice(found, 0.0)
+    yield Choice(found, FINAL_BIT_PRICE)
+
+
+def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
+    """The latents of a box after one step down the gradient of the error that the synthesis makes of them.
+
+    What the analysis gives is not yet the best for this picture. The windows do not depend on the box, so that neither
+    do the latents.
+
+    Args:
+        y: (C, rows, columns) of `seen`, which has HALO more latents than the box on each side within the picture.
+        box: sides are multiples of a segment's, but for where the picture ends.
+    """
+    size, (first, last) = tiles.latent_size(*problem.pixels.shape[:2]), NUDGES
+    step = first * (last / first) ** float(problem.rate)
+    out = y.copy()
+    for window in box.parts(tiles.SIDE, tiles.SIDE):
+        region = window.grown(HALO, size)
+        known, inner = region.within(seen), window.within(region)
+        slope = distortion_slope(problem, y[:, known.rows, known.columns], region)[:, inner.rows, inner.columns]
+        target = window.within(seen)
+        out[:, target.rows, target.columns] -= np.nan_to_num(step * slope).clip(-NUDGE_MAX, NUDGE_MAX)
+    kept = box.within(seen)
+    return out[:, kept.rows, kept.columns]
+
+
+def distortion_slope(problem: Problem, y: Floats, region: Box) -> Floats:
+    """Derivative of λ·|x - synthesis(y)|², in bits, by the latents (C, rows, columns) of a region."""
+    latents = torch.from_numpy(y)[None].contiguous(memory_format=torch.channels_last).requires_grad_()
+    with differentiable(latents.device):
+        bits = problem.distortion(latents, problem.picture(region))
+    slope: Floats = torch.autograd.grad(bits, latents)[0][0].numpy()
+    return slope
+
+
+@contextmanager
+def differentiable(device: torch.device) -> Iterator[None]:
+    """With gradients, in bfloat16 where that is fast."""
+    with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16(device)):
+        yield
 
 
 def refine(problem: Problem, y: Floats, steps: int, progress: Progress) -> Floats:
@@ -115,8 +178,10 @@ class Window:
         self.y = around[..., box.rows, box.columns].clone().requires_grad_()
         self.around = around[..., region.rows, region.columns].clone()
         self.box, self.coded = box.within(region), region.common(segment).within(region)
-        pixels = torch.tensor(problem.pixels[region.pixels.rows, region.pixels.columns])
-        self.picture = pixels.permute(2, 0, 1)[None].float() / 255 - 0.5
+        self.picture = problem.picture(region)
+        height, width = self.coded.size
+        self.pad = (0, -width % CELL, 0, -height % CELL)
+        self.inside = problem.model.split(F.pad(torch.ones(1, around.shape[1], height, width), self.pad))
         self.noise = torch.Generator().manual_seed(0)
 
     def descend(self, steps: int) -> Iterator[int]:
@@ -124,7 +189,7 @@ class Window:
         optimizer = torch.optim.Adam([self.y], LEARNING_RATE)
         first, last = TEMPERATURES
         for step in range(steps):
-            with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(self.y.device)):
+            with differentiable(self.y.device):
                 loss = self.cost(first * (last / first) ** (step / steps))
             (self.y.grad,) = torch.autograd.grad(loss, [self.y])
             optimizer.step()
@@ -132,32 +197,24 @@ class Window:
 
     def cost(self, temperature: float) -> Tensor:
         """The Lagrangian in bits, with latents rounded at random."""
-        model, rate = self.problem.model, self.problem.rate
         y = self.around.clone()
         y[..., self.box.rows, self.box.columns] = self.y
         coded, bits = self.coding(y[..., self.coded.rows, self.coded.columns], temperature)
         y = y.round()
         y[..., self.coded.rows, self.coded.columns] = coded
-        height, width = self.picture.shape[-2:]
-        shown = model.synthesis(y.contiguous(memory_format=torch.channels_last), rate)[..., :height, :width]
-        if self.picture.shape[1] == 1:
-            shown = shown.mean(1, keepdim=True)
-        error = (shown - self.picture).square().mean(1).sum() * 255**2
-        return bits + model.config.rate_to_lambda(rate).squeeze() * error
+        return bits + self.problem.distortion(y, self.picture)
 
     def coding(self, y: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """ŷ (1, latent, h, w) and its bits: as the codec codes it, but for the random rounding and z at its mean."""
         model, rate = self.problem.model, self.problem.rate
-        height, width = y.shape[-2:]
-        pad = (0, -width % CELL, 0, -height % CELL)
-        inside = model.split(F.pad(torch.ones_like(y), pad))
-        first, *rest = model.split(F.pad(y, pad))
-        groups = [self.rounded(first, temperature) * inside[0]]
+        height, width = self.coded.size
+        first, *rest = model.split(F.pad(y, self.pad))
+        groups = [self.rounded(first, temperature) * self.inside[0]]
         q = model.posterior(groups[0])
         bits = kl_bits(q, model.prior()).sum()
-        bits = bits + (interval_bits(groups[0], model.first_likelihood(q.mean, rate)) * inside[0]).sum()
+        bits = bits + (interval_bits(groups[0], model.first_likelihood(q.mean, rate)) * self.inside[0]).sum()
         predict = model.predictor(rate)
-        for group, mask in zip(rest, inside[1:], strict=True):
+        for group, mask in zip(rest, self.inside[1:], strict=True):
             p = predict(groups[-1])
             groups.append((p.mean + self.rounded(group - p.mean, temperature)) * mask)
             bits = bits + (interval_bits(groups[-1], p) * mask).sum()
