@@ -126,7 +126,8 @@ def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
 
 def distortion_slope(problem: Problem, y: Floats, region: Box) -> Floats:
     """Derivative of λ·|x - synthesis(y)|², in bits, by the latents (C, rows, columns) of a region."""
-    latents = torch.from_numpy(y)[None].contiguous(memory_format=torch.channels_last).requires_grad_()
+    # `contiguous` would keep strides that convolutions do not take for channels_last, and run slower by half.
+    latents = torch.from_numpy(y)[None].clone(memory_format=torch.channels_last).requires_grad_()
     with differentiable(latents.device):
         bits = problem.distortion(latents, problem.picture(region))
     slope: Floats = torch.autograd.grad(bits, latents)[0][0].numpy()
