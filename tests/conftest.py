@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from vlae_codec import cli, models
-from vlae_codec.models.vlae import VLAE, Config
+from vlae_codec.models.config import Config
+from vlae_codec.models.vlae import VLAE
 
 torch.set_num_threads(1)  # the models are small, and threads that wait for each other on a busy machine take minutes
 
@@ -33,7 +34,7 @@ def small_vlae() -> VLAE:
     torch.manual_seed(3)
     model = VLAE(SMALL)
     with torch.no_grad():
-        model.analysis_net.out.weight.mul_(2)
+        model.analysis_net.out.weight.mul_(4)
         model.hyper_analysis.out.weight.mul_(3)
         for context in model.contexts:
             context.head.out.weight.mul_(5)

@@ -22,7 +22,8 @@ from torch.nn import functional as F
 
 from vlae_codec.entropy import FRACTIONS, Distributions, Ints, Kind
 from vlae_codec.models.blocks import SLOPE
-from vlae_codec.models.vlae import GROUPS, LATENT_UNIT, QUARTERS, group_channels
+from vlae_codec.models.config import GROUPS, QUARTERS, group_channels
+from vlae_codec.models.vlae import LATENT_UNIT
 
 WEIGHT_SCALE = 1 << 14
 ACTIVATION_SCALE = 1 << 10

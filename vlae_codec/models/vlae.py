@@ -12,65 +12,21 @@ Training uses this class; coding uses its analysis and synthesis, and the fixed-
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlae_codec.models.blocks import (
-    Anchors,
-    ModulatedBlocks,
-    Modulation,
-    PreciseConv2d,
-    ResidualBlock,
-    activation,
-    initialise,
-)
+from vlae_codec.models.blocks import Anchors, ModulatedBlocks, PreciseConv2d, ResidualBlock, initialise
+from vlae_codec.models.config import GROUPS, Config, group_channels
+from vlae_codec.models.prior import Context, FirstContext, HyperAnalysis, HyperSynthesis
 
-GROUPS = 7
 STRIDE = 64  # pixels per position of z; latents are at 1/16
 LATENT_UNIT = 4.0  # the prior sees ŷ in units of four steps, so that ±127 in fixed point is ±508 steps
 MIN_STD = 0.1  # of a latent, in steps
-QUARTERS = 4  # of the channels, and of the positions of each 2x2 cell
-CELL_ORDER = (0, 2, 3, 1)  # of the four positions of each 2x2 cell
 LOG2 = math.log(2)
 MIN_PROBABILITY = 1e-9  # 30 bits; what lies further out is coded by an escape
-
-
-@dataclass(frozen=True)
-class Config:
-    """Sizes of a model, saved beside its weights; channels unless said."""
-
-    latent: int = 288
-    hyper_latent: int = 32
-    features: int = 192
-    hyper_width: int = 128
-    context: int = 256
-    width4: int = 48
-    width8: int = 192
-    width16: int = 320
-    blocks4: int = 1
-    blocks8: int = 4
-    blocks16: int = 3
-    anchors: int = 8
-    lambda_low: float = 0.0005
-    lambda_high: float = 0.5
-
-    @property
-    def analysis_halo(self) -> int:
-        """How many latents' pixels on each side of its own a latent depends on: each block sees one position far."""
-        return -(-(4 * self.blocks4 + 8 * self.blocks8 + 16 * self.blocks16) // 16)
-
-    @property
-    def synthesis_halo(self) -> int:
-        """How many latents on each side of its own a pixel depends on; the last convolution sees a position, too."""
-        return -(-(4 * (self.blocks4 + 1) + 8 * self.blocks8 + 16 * self.blocks16) // 16)
-
-    def rate_to_lambda(self, rate: Tensor) -> Tensor:
-        """λ of the loss bits/pixel + λ·MSE (0..255 scale) for rate indices 0 to 1; log-linear."""
-        return self.lambda_low * (self.lambda_high / self.lambda_low) ** rate
 
 
 class Normal(NamedTuple):
@@ -147,100 +103,6 @@ class Synthesis(nn.Module):
         return F.pixel_shuffle(self.out(self.blocks4(h)), 4)
 
 
-class HyperAnalysis(nn.Module):
-    """Group 0 in latent units, (B, latent / 4, H/32, W/32) -> (B, 2 * hyper_latent, H/64, W/64): mean, log std of z."""
-
-    def __init__(self, c: Config):
-        super().__init__()
-        n = c.hyper_width
-        self.inp = nn.Conv2d(c.latent // QUARTERS, n, 3, padding=1)
-        self.down64 = nn.Conv2d(n, n, 3, stride=2, padding=1)
-        self.out = PreciseConv2d(n, 2 * c.hyper_latent, 1)
-        initialise(self)
-        self.out.weight.data.mul_(0.1)
-
-    def forward(self, y: Tensor) -> Tensor:
-        """As the class says."""
-        out: Tensor = self.out(activation(self.down64(activation(self.inp(y)))))
-        return out
-
-
-class HyperSynthesis(nn.Module):
-    """(B, hyper_latent, H/64, W/64) -> (B, features, H/32, W/32), modulated by the rate."""
-
-    def __init__(self, c: Config):
-        super().__init__()
-        n = c.hyper_width
-        self.inp = nn.Conv2d(c.hyper_latent, n, 3, padding=1)
-        self.up32 = nn.Sequential(nn.Conv2d(n, 4 * n, 1), nn.PixelShuffle(2))
-        self.out = nn.Conv2d(n, c.features, 3, padding=1)
-        self.modulation = Modulation(c.anchors, c.features)
-        initialise(self)
-
-    def forward(self, z: Tensor, rate: Tensor) -> Tensor:
-        """As the class says; `rate` is (B,)."""
-        h = self.out(activation(self.up32(activation(self.inp(z)))))
-        return activation(self.modulation(h, rate))
-
-
-class FirstContext(nn.Module):
-    """Mean and raw std of group 0, (B, latent / 2, h, w), from features of z, (B, features, h, w)."""
-
-    def __init__(self, c: Config):
-        super().__init__()
-        self.inp = nn.Conv2d(c.features, c.context, 1)
-        self.modulation = Modulation(c.anchors, c.context)
-        self.head = Head(c, group_sizes(c.latent)[0])
-        initialise(self.inp)
-
-    def forward(self, features: Tensor, rate: Tensor) -> Tensor:
-        """As the class says; `rate` is (B,)."""
-        out: Tensor = self.head(activation(self.modulation(self.inp(features), rate)))
-        return out
-
-
-class Context(nn.Module):
-    """What is known before group t, once group t - 1 is: (B, context, h, w), the state of a recurrence over groups.
-
-    state_t = block(act(modulation(3x3(ŷ_{t-1}) + state_{t-1}))). Weights are those of t alone. Each group is seen once,
-    so that seven groups cost what one network over all latents would, and what was seen first goes through most layers.
-    """
-
-    def __init__(self, c: Config, group: int):
-        super().__init__()
-        sizes = group_sizes(c.latent)
-        self.inp = nn.Conv2d(sizes[group - 1], c.context, 3, padding=1)
-        self.modulation = Modulation(c.anchors, c.context)
-        self.block = ResidualBlock(c.context, activation)
-        self.head = Head(c, sizes[group])
-        initialise(self.inp)
-
-    def forward(self, group: Tensor, state: Tensor | None, rate: Tensor) -> Tensor:
-        """Latents (B, channels, h, w) in latent units and the state before them -> the next state; `rate` is (B,)."""
-        h = self.inp(group)
-        h = h if state is None else h + state
-        out: Tensor = self.block(activation(self.modulation(h, rate)))
-        return out
-
-
-class Head(nn.Module):
-    """(B, context, h, w) -> mean and raw std of a group, (B, 2 * channels, h, w)."""
-
-    def __init__(self, c: Config, channels: int):
-        super().__init__()
-        self.hidden = nn.Conv2d(c.context, c.context, 1)
-        self.out = PreciseConv2d(c.context, 2 * channels, 1)
-        initialise(self)
-        self.out.weight.data.mul_(0.1)
-        assert self.out.bias is not None
-        self.out.bias.data[channels:].fill_(0.5)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """As the class says."""
-        out: Tensor = self.out(activation(self.hidden(h)))
-        return out
-
-
 class VLAE(nn.Module):
     """All networks of one model. `rate` is (B,), the rate index 0 (fewest bits) to 1."""
 
@@ -314,24 +176,3 @@ class Predictor:
         assert isinstance(context, Context)
         self.state = context(group / LATENT_UNIT, self.state, self.rate)
         return self.model.logistic(context.head(self.state))
-
-
-def group_channels(latent: int) -> list[Tensor]:
-    """Of each group, indices into the channels of pixel_unshuffle(ŷ, 2): `latent` / 4 for groups 0 to 3, then `latent`.
-
-    Channel c at position p of each 2x2 cell belongs to part (quarter(c) + order(p)) mod 4, so that every part has a
-    quarter of the channels of every position and all four positions. Nothing is known of the first part but z: it is
-    cut once more, into the quarters of the channels.
-    """
-    members: list[list[int]] = [[] for _ in range(QUARTERS)]
-    for channel in range(latent):
-        for position in range(QUARTERS):
-            part = (channel * QUARTERS // latent + CELL_ORDER[position]) % QUARTERS
-            members[part].append(channel * QUARTERS + position)
-    first, *rest = (torch.tensor(part) for part in members)
-    return [*first.chunk(QUARTERS), *rest]
-
-
-def group_sizes(latent: int) -> list[int]:
-    """Channels of each group."""
-    return [len(channels) for channels in group_channels(latent)]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from vlae_codec.errors import InputError
-from vlae_codec.models.vlae import VLAE, Config
+from vlae_codec.models.config import Config
+from vlae_codec.models.vlae import VLAE
 from vlae_codec.training.config import Objective, TrainConfig
 
 FORMAT = 1

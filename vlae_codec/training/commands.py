@@ -18,7 +18,7 @@ from vlae_codec.training.config import Objective, TrainConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vlae_codec.models.vlae import Config
+    from vlae_codec.models.config import Config
     from vlae_codec.training.checkpoint import Checkpoint
 
 Command = Callable[..., None]
@@ -88,7 +88,7 @@ def train(folder: Path, out: Path, branch: Path | None, config: Path | None, **o
 
 def _start(out: Path, branch: Path | None, config: Path | None, settings: TrainConfig) -> "Checkpoint":
     """The run in `out` if there is one, else a branch of another, else a new one."""
-    from vlae_codec.models.vlae import Config
+    from vlae_codec.models.config import Config
     from vlae_codec.training import checkpoint, loop
     from vlae_codec.training.restore import restored
 
@@ -103,7 +103,7 @@ def _start(out: Path, branch: Path | None, config: Path | None, settings: TrainC
 
 def _read_config(path: Path) -> "Config":
     """Sizes of a model from a JSON object; what it leaves out is as in the shipped ones."""
-    from vlae_codec.models.vlae import Config
+    from vlae_codec.models.config import Config
 
     try:
         return Config(**json.loads(path.read_text()))

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vlae_codec.models.vlae import GROUPS, VLAE, Normal, interval_bits, kl_bits
+from vlae_codec.models.config import GROUPS
+from vlae_codec.models.vlae import VLAE, Normal, interval_bits, kl_bits
 from vlae_codec.training.export import RATES
 from vlae_codec.training.objective import quantise
 

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from vlae_codec.errors import UsageError
 from vlae_codec.models.blocks import fast_bfloat16
-from vlae_codec.models.vlae import STRIDE, VLAE, Config
+from vlae_codec.models.config import Config
+from vlae_codec.models.vlae import STRIDE, VLAE
 from vlae_codec.training import checkpoint as checkpoints
 from vlae_codec.training.checkpoint import Checkpoint
 from vlae_codec.training.config import TrainConfig
