@@ -44,6 +44,7 @@ def processes() -> Iterator[torch.device]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
+        dist.barrier()  # a process that leaves while another still saves can abort in gloo's threads
     finally:
         dist.destroy_process_group()
 
