@@ -73,3 +73,16 @@ def test_transforms_are_float32_and_nothing_in_the_prior_is_trained(small_model:
 def test_importing_the_registry_imports_neither_torch_nor_numpy() -> None:
     program = "import sys, vlae_codec.models; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_precise_convolution_is_float32_under_autocast_and_its_gradients_are_nearly_so() -> None:
+    from vlae_codec.models.blocks import PreciseConv2d
+
+    torch.manual_seed(0)
+    layer, x, slope = PreciseConv2d(64, 32, 1), torch.randn(2, 64, 8, 8, requires_grad=True), torch.randn(2, 32, 8, 8)
+    wanted = torch.autograd.grad(plain := layer(x), [x, *layer.parameters()], slope)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast = layer(x)
+    assert torch.equal(fast, plain)
+    for one, two in zip(torch.autograd.grad(fast, [x, *layer.parameters()], slope), wanted, strict=True):
+        assert one.dtype == torch.float32 and float((one - two).norm()) < 0.01 * float(two.norm())
