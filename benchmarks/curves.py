@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.codecs import TUNED, Vlae
 from benchmarks.common import Row, markdown_table
 from vlae_codec import metrics
 from vlae_codec.errors import UsageError
@@ -20,6 +21,8 @@ WINDOW = (30.0, 36.0)
 
 MEASURES: Mapping[str, str] = {"PSNR": "psnr", "MS-SSIM": "ms_ssim", "SSIMULACRA2": "ssimulacra2"}
 """The column of each measure."""
+PUBLISHED: Mapping[str, str] = {"PSNR": "psnr-rgb", "MS-SSIM": "ms-ssim-rgb"}
+"""What the files of published curves call it."""
 
 
 @dataclass(frozen=True)
@@ -64,31 +67,48 @@ def measures(rows: Sequence[Row]) -> list[str]:
     return [measure for measure, column in MEASURES.items() if _has(first, column)]
 
 
-def published(folder: Path) -> list[Curve]:
-    """The curves that stand in a folder's json files, whose `results` are lists over points."""
+def published(folder: Path, measure: str = "PSNR") -> list[Curve]:
+    """The curves that stand in a folder's json files, whose `results` are lists over points; not all have MS-SSIM."""
     files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     return [
         Curve(
             file["label"],
             f"{file['description']}; {file['source']}",
-            tuple(zip(file["results"]["bpp"], file["results"]["psnr-rgb"], strict=True)),
+            tuple(zip(file["results"]["bpp"], _published(measure, file["results"]), strict=True)),
             published=True,
         )
         for file in files
+        if PUBLISHED[measure] in file["results"]
     ]
 
 
-def report(name: str, rows: Sequence[Row], own: Sequence[Curve], others: Sequence[Curve]) -> str:
-    """Markdown: where it was measured, BD-rates of the first curve, means, and the settings of every codec."""
+def _published(measure: str, results: Mapping[str, list[float]]) -> list[float]:
+    values = results[PUBLISHED[measure]]
+    return [metrics.decibels(value) for value in values] if measure == "MS-SSIM" else values
+
+
+def untuned(rows: Sequence[Row]) -> list[Row]:
+    """Without those of vlae that is tuned for something else than PSNR."""
+    return [row for row in rows if row["codec"] != TUNED.name]
+
+
+def report(name: str, rows: Sequence[Row], anchors: Path | None) -> str:
+    """Markdown: where it was measured, BD-rates of the first curve, means, and the settings of every codec.
+
+    Args:
+        anchors: folder of published curves of these pictures.
+    """
+    others, similar = ([] if anchors is None else published(anchors, measure) for measure in PUBLISHED)
     where = sorted({f"{row['date']}, {row['machine']}, commit {row['commit']}" for row in rows})
-    test, *anchors = [*own, *others]
-    curves = "".join(f"* {curve.name}: {curve.description}\n" for curve in (*own, *others))
+    test, *rest = [*measured(untuned(rows)), *others]
+    curves = "".join(f"* {curve.name}: {curve.description}\n" for curve in (*measured(rows), *others))
     return (
         f"# Rate and distortion: {name}, {len({row['image'] for row in rows})} pictures\n\n"
         "Whole files on disk, headers included; PSNR and MS-SSIM of RGB; means over the pictures.\n"
         f"{'; '.join(where)}.\n\n"
         f"## BD-rate of {test.name}\n\nNegative: {test.name} needs fewer bits at equal PSNR. Akima interpolation.\n\n"
-        f"{_bd_rates(test, anchors)}\n{_by_each_measure(rows)}## Means\n\n{_means(rows)}\n## Codecs\n\n{curves}"
+        f"{_bd_rates(test, rest)}\n{_by_each_measure(untuned(rows))}{_tuned(rows, similar)}"
+        f"## Means\n\n{_means(rows)}\n## Codecs\n\n{curves}"
     )
 
 
@@ -97,6 +117,11 @@ def _bd_rates(test: Curve, anchors: Sequence[Curve]) -> str:
     header = ["against", whole, "from, dB", "to, dB", f"{WINDOW[0]:g} to {WINDOW[1]:g} dB", "from, dB", "to, dB"]
     lines = [[anchor.name, *bd_rate(anchor, test, None), *bd_rate(anchor, test, WINDOW)] for anchor in anchors]
     return markdown_table(header, lines)
+
+
+def _tuned(rows: Sequence[Row], anchors: Sequence[Curve]) -> str:
+    table = by_ms_ssim(rows, anchors)
+    return f"By MS-SSIM, tuned for it and not:\n\n{table}\n" if table else ""
 
 
 def _by_each_measure(rows: Sequence[Row]) -> str:
@@ -110,6 +135,20 @@ def _by_each_measure(rows: Sequence[Row]) -> str:
         "At equal values of each measure, MS-SSIM in dB, over the whole overlap:\n\n"
         f"{markdown_table(['against', *found], lines)}\n"
     )
+
+
+def by_ms_ssim(rows: Sequence[Row], anchors: Sequence[Curve]) -> str:
+    """BD-rates by MS-SSIM of vlae and of vlae tuned for it, against all other codecs; nothing if that was not measured.
+
+    Args:
+        anchors: published curves of MS-SSIM.
+    """
+    found = {curve.name: curve for curve in measured(rows, "MS-SSIM") if curve.points}
+    own = [found.pop(codec.name) for codec in (Vlae(), TUNED) if codec.name in found]
+    if len(own) < 2:
+        return ""
+    lines = [[other.name, *(bd_rate(other, test, None)[0] for test in own)] for other in (*found.values(), *anchors)]
+    return markdown_table(["against", *(test.name for test in own)], lines)
 
 
 def by_measure(curves: Sequence[Curve], name: str) -> str:
@@ -149,8 +188,9 @@ def _has(rows: Sequence[Row], column: str) -> bool:
 
 
 def _quality(rows: Sequence[Row], column: str) -> float:
-    """The mean; of MS-SSIM in dB."""
-    return fmean(metrics.decibels(float(row[column])) if column == "ms_ssim" else float(row[column]) for row in rows)
+    """The mean; of MS-SSIM in dB, as published curves have it: the mean is in dB, not what it is a mean of."""
+    mean = _mean(rows, column)
+    return metrics.decibels(mean) if column == "ms_ssim" else mean
 
 
 def _mean(rows: Sequence[Row], column: str) -> float:

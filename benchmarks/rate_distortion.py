@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import common, curves, figure
-from benchmarks.codecs import ALL, LEDGER, Codec, Vlae, others
+from benchmarks.codecs import ALL, LEDGER, TUNED, Codec, Vlae, others
 from benchmarks.common import Row
 from vlae_codec import metrics
 from vlae_codec.ssimulacra2 import ssimulacra2
@@ -167,13 +167,14 @@ def main(
     csv = results.with_suffix(".csv")
     if others_only and not any(row["codec"] == ALL[0].name for row in common.read_rows(csv, COLUMNS, NEWER)):
         raise click.UsageError(f"--others-only wants rows of vlae in {csv}, and there are none")
-    codecs: list[Codec] = [*([] if others_only else [Vlae(qualities)]), *others(names)]
+    own = [Vlae(qualities), Vlae(qualities, tune=TUNED.tune)]
+    codecs: list[Codec] = [*([] if others_only else own), *others(names)]
     rows = curves.complete(measure_all(codecs, paths, csv, jobs, perceptual))
-    measured = curves.measured(rows)
-    anchors = curves.published(common.HERE / "anchors" / "kodak") if common.is_kodak(paths) else []
-    report = curves.report(name, rows, measured, anchors)
+    anchors = common.HERE / "anchors" / "kodak" if common.is_kodak(paths) else None
+    report = curves.report(name, rows, anchors)
     results.with_suffix(".md").write_text(report, encoding="utf-8")
-    figure.save(plot, f"{name}, {len(paths)} pictures", [*measured, *anchors])
+    drawn = [*curves.measured(curves.untuned(rows)), *(curves.published(anchors) if anchors else [])]
+    figure.save(plot, f"{name}, {len(paths)} pictures", drawn)
     click.echo(report)
 
 

@@ -26,8 +26,9 @@ def figures(results: Path = RESULTS) -> str:
 
 def _rate_distortion(results: Path) -> str:
     csv = results / "rate_distortion-kodak.csv"
-    rows = curves.complete(common.read_rows(csv, rate_distortion.COLUMNS, rate_distortion.NEWER))
-    test, *others = [*curves.measured(rows), *curves.published(common.HERE / "anchors" / "kodak")]
+    every = curves.complete(common.read_rows(csv, rate_distortion.COLUMNS, rate_distortion.NEWER))
+    rows, anchors = curves.untuned(every), common.HERE / "anchors" / "kodak"
+    test, *others = [*curves.measured(rows), *curves.published(anchors)]
     by_measure = {f"by {measure}": curves.measured(rows, measure) for measure in curves.measures(rows)[1:]}
     lines = [
         [
@@ -41,8 +42,13 @@ def _rate_distortion(results: Path) -> str:
         "Bits that vlae needs more or less than others at equal PSNR or, where they were measured here, at equal\n"
         "values of other measures (BD-rate; Kodak, 24 pictures; whole files, headers included):\n\n"
         + markdown_table(["against", "by PSNR", f"by PSNR, {window}", *by_measure], lines)
-        + f"\n{_settings(rows)}\n"
+        + f"\n{_settings(rows)}\n{_tuned(every, anchors)}"
     )
+
+
+def _tuned(rows: Sequence[Row], anchors: Path) -> str:
+    table = curves.by_ms_ssim(rows, curves.published(anchors, "MS-SSIM"))
+    return f"\nBy MS-SSIM, with the model that is tuned for it and with the other:\n\n{table}" if table else ""
 
 
 def _settings(rows: Sequence[Row]) -> str:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from vlae_codec import cli, models
+from vlae_codec.images import Picture
 from vlae_codec.models.config import Config
 from vlae_codec.models.vlae import VLAE
 
@@ -26,6 +27,14 @@ def photo() -> NDArray[np.uint8]:
     from skimage import data
 
     return np.ascontiguousarray(data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def coffee() -> Picture:
+    """A photograph that the shipped models were not trained on, 400x600."""
+    from skimage import data
+
+    return Picture(np.ascontiguousarray(data.coffee()), None, {})
 
 
 @pytest.fixture(scope="session")

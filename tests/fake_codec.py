@@ -49,6 +49,7 @@ class FakeCodec(ModuleType):
         quality: float = 50.0,
         *,
         effort: int = 3,
+        model: str = "psnr",
         jobs: int = 1,
         progress: Callable[[float], None] = lambda done: None,
     ) -> Encoded:

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import common, curves, figure, rate_distortion, readme
+from benchmarks.codecs import TUNED
 from vlae_codec import metrics
 
 ANCHORS = common.HERE / "anchors" / "kodak"
@@ -27,7 +28,7 @@ def test_half_of_the_bits_is_minus_fifty_percent_by_every_measure():
     for measure in curves.MEASURES:
         assert curves.by_measure(curves.measured(rows, measure), "other") == "-50.0 %"
     assert curves.by_measure(curves.measured(rows), "absent") == "–"
-    report = curves.report("x", rows, curves.measured(rows), [])
+    report = curves.report("x", rows, None)
     assert "| other   | -50.0 % | -50.0 % |     -50.0 % |" in report and "headers included" in report
 
 
@@ -62,7 +63,22 @@ def test_the_published_bd_rate_of_a_small_learned_codec_is_found_again():
 def test_curves_that_share_no_psnr_have_a_dash_for_a_bd_rate():
     low = curves.Curve("low", "", tuple((rate, 20 + rate) for rate in (0.1, 0.2, 0.3, 0.4)), published=False)
     high = curves.Curve("high", "", tuple((rate, 50 + rate) for rate in (0.1, 0.2, 0.3, 0.4)), published=False)
-    assert curves.report("x", [], [low, high], []).count("–") == 6
+    assert curves.bd_rate(low, high, None) == ["–", "–", "–"] == curves.bd_rate(low, low, (30, 36))
+
+
+def test_what_is_tuned_for_ms_ssim_is_compared_by_that_alone():
+    rows = _made_rows("vlae", 0.5) + _made_rows(TUNED.name, 0.25) + _made_rows("other", 1)
+    report = curves.report("x", rows, ANCHORS)
+    assert "| other                  | -50.0 % |           -75.0 % |" in report
+    assert report.count(f"| {TUNED.name}") == 5 and f"against {TUNED.name}" not in report  # its means and a heading
+    (vtm,) = (curve for curve in curves.published(ANCHORS, "MS-SSIM") if curve.name == "VTM 9.1")
+    assert vtm.points[0][1] == pytest.approx(8.558, abs=0.001)  # of 0.8606
+    assert curves.by_ms_ssim(_made_rows("vlae", 0.5), [vtm]) == ""
+
+
+def test_ms_ssim_is_averaged_before_it_is_in_decibels():
+    rows = [row | {"ms_ssim": {"a.png": "0.9", "b.png": "0.99"}[row["image"]]} for row in _made_rows("vlae", 1)]
+    assert curves.measured(rows, "MS-SSIM")[0].points[0][1] == pytest.approx(metrics.decibels(0.945))
 
 
 def test_the_same_curves_give_the_same_svg(tmp_path):

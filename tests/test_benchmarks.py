@@ -40,11 +40,11 @@ class Encoded:
     bits_back: bool
 
 
-def _encode(picture, quality=50.0, *, bits_back=True, stages=None, jobs=1):
+def _encode(picture, quality=50.0, *, model="psnr", bits_back=True, stages=None, jobs=1):
     height, width = picture.pixels.shape[:2]
     step = 1 + (100 - int(quality)) // 2
     payload = bytes([step]) + zlib.compress((picture.pixels // step).tobytes()) + bytes(0 if bits_back else 5)
-    header = bitstream.Header(False, b"fake" * 2, round(10 * quality), width, height)
+    header = bitstream.Header(False, model.encode() * 2, round(10 * quality), width, height)
     segment = bitstream.Segment(payload, 0, bits_back)
     if stages is not None:
         stages |= {"analysis": 1e-6, "entropy coding": 2e-6}
@@ -70,6 +70,9 @@ def fake_codec(monkeypatch):
     monkeypatch.setattr(vlae_codec, "codec", module, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     monkeypatch.setattr(common, "in_fresh_process", lambda function, task: function(task))
+
+
+OWN = {"vlae", "vlae, --tune ssim"}
 
 
 @pytest.fixture
@@ -113,7 +116,7 @@ def test_rate_distortion_has_a_row_for_every_codec_picture_and_quality(rate_dist
     found = [(row["codec"], row["image"], float(row["quality"])) for row in rows]
     wanted = {
         (codec.name, image, quality)
-        for codec in (codecs.Vlae((10, 40, 70, 95)), *codecs.BASELINES)
+        for codec in (codecs.Vlae((10, 40, 70, 95)), codecs.Vlae((10, 40, 70, 95), tune="ssim"), *codecs.BASELINES)
         for image in ("gray.png", "colour.png")
         for quality in codec.qualities
     }
@@ -159,8 +162,9 @@ def test_a_change_of_the_source_has_only_vlae_measured_again(rate_distortion_run
     monkeypatch.setattr(rate_distortion, "measure", lambda task: measured.append(task) or measure(task))
     monkeypatch.setattr(codecs, "source_digest", lambda: "another")
     rows = rate_distortion_run()
-    assert {task.codec.name for task in measured} == {"vlae"} and len(measured) == 8
-    assert {row["version"] for row in rows if row["codec"] == "vlae"} == {measured[0].version}
+    assert {task.codec.name for task in measured} == OWN and len(measured) == 16
+    versions = {row["version"] for row in rows if row["codec"] in OWN}
+    assert versions == {measured[0].version, measured[-1].version} and len(versions) == 2
     assert _rows(tmp_path / "results" / "rate_distortion-two.csv") == rows and rows[0]["codec"] == "vlae"
 
 
@@ -193,7 +197,7 @@ def test_other_codecs_are_measured_alone_and_stand_behind_vlae(rate_distortion_r
     found = rate_distortion_run("--others-only", "--codecs", "JPEG 2000,JPEG 4:4:4")
     assert [row for row in found if row["codec"] not in ("JPEG 2000", "JPEG 4:4:4")] == rows
     names = list(dict.fromkeys(row["codec"] for row in found))
-    assert names == ["vlae", "JPEG", "WebP", "AVIF", "JPEG 4:4:4", "JPEG 2000"]
+    assert names == ["vlae", "vlae, --tune ssim", "JPEG", "WebP", "AVIF", "JPEG 4:4:4", "JPEG 2000"]
     assert "## BD-rate of vlae" in (tmp_path / "results" / "rate_distortion-two.md").read_text()
 
 

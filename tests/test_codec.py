@@ -167,14 +167,6 @@ def test_a_picture_beyond_the_limit_is_refused(photo: Pixels) -> None:
         codec.decode(data, max_pixels=2499)
 
 
-@pytest.fixture(scope="module")
-def coffee() -> Picture:
-    """A photograph that the shipped model was not trained on, 400x600."""
-    from skimage import data
-
-    return Picture(np.ascontiguousarray(data.coffee()), None, NOTHING)
-
-
 class TestShippedModel:
     """Laws of the trained model."""
 

@@ -174,7 +174,7 @@ def test_settings_library_and_version_of_each_codec_are_printed_once(files, use_
 
 def test_json_has_the_settings_at_each_file_and_nothing_else_on_stdout(files, use_small_model):
     found = json.loads(_run(files[0], "--codec", "jpeg", "-q", "90", "--json").stdout)
-    assert [codec["settings"] for codec in found["codecs"]] == ["effort 3", JPEG.settings]
+    assert [codec["settings"] for codec in found["codecs"]] == ["effort 3, tune psnr", JPEG.settings]
     assert found["codecs"][1]["version"] == JPEG.version and found["codecs"][1]["library"] == "libjpeg_turbo"
 
 

@@ -62,7 +62,7 @@ def test_a_nudge_lowers_the_error_by_steps_of_at_most_a_half(photo: Pixels, chan
     assert 0.01 < np.abs(after - y).max() <= 0.5
     picture = problem.picture(tiles.whole(*pixels.shape[:2]))
     with torch.no_grad():
-        errors = [float(problem.distortion(torch.from_numpy(latents)[None], picture)) for latents in (y, after)]
+        errors = [float(problem.price(torch.from_numpy(latents)[None], picture)) for latents in (y, after)]
     assert errors[1] < 0.98 * errors[0]
 
 

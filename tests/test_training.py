@@ -304,7 +304,7 @@ def test_export_writes_a_model_that_the_codec_reads_and_a_card(
     exported = CliRunner().invoke(main, ["export", *arguments, str(out), *small])
     assert exported.exit_code == 0, exported.output
     model = models.read(out, "small")
-    card = (tmp_path / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "model.md").read_text()
     assert model.id.hex() in card and "channels of z are coded" in card
     diagnosed = CliRunner().invoke(main, ["diagnose", *arguments, *small, "--plot", str(tmp_path / "z.png")])
     assert diagnosed.exit_code == 0, diagnosed.output

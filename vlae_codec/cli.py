@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from vlae_codec import console
 from vlae_codec.console import Many
 from vlae_codec.errors import UsageError
+from vlae_codec.models import DEFAULT, TUNES
 from vlae_codec.program import Program
 
 if TYPE_CHECKING:
@@ -141,6 +142,13 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
     show_default=True,
     help="0 to 9: 3 takes one step towards better latents, from 4 on the encoder searches for them, each level twice "
     "as long as the one before, for smaller files of the same quality. Decoding takes the same time.",
+)
+@click.option(
+    "--tune",
+    type=click.Choice(TUNES),
+    default=DEFAULT,
+    show_default=True,
+    help="What the bits are spent for: little squared error, or MS-SSIM, which is nearer to what eyes see.",
 )
 @click.option("--bpp", metavar="X", type=float, help="The best quality of at most X bits per pixel.")
 @click.option("--size", metavar="BYTES", type=Size(), help="The best quality of at most so many bytes; 20k, 1.5M.")

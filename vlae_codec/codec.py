@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vlae_codec import bitsback, bitstream, images, models, refine, segments, tiles, transforms
+from vlae_codec import bitsback, bitstream, distortion, images, models, refine, segments, tiles, transforms
 from vlae_codec.bitsback import Costs
 from vlae_codec.bitstream import MAX_PIXELS, Container, Header, Segment
 from vlae_codec.entropy import Ints, Stack
@@ -26,6 +26,7 @@ from vlae_codec.models import Model
 from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
+from vlae_codec.models.vlae import VLAE
 from vlae_codec.refine import BIT_PRICE, DEFAULT_EFFORT, EFFORT_MAX, Choice
 from vlae_codec.segments import Reader
 from vlae_codec.tiles import Box
@@ -68,7 +69,7 @@ def encode(
         quality: 0 (smallest file) to 100, in tenths; log-linear in λ.
         effort: 0 rounds the latents, 1 and 2 trade bits for error while rounding, 3 also takes one step towards less
             error before, 4 to 9 search for better latents.
-        model: name of a shipped model.
+        model: name of a shipped model: "psnr", or "ssim" for what was trained for MS-SSIM.
         bits_back: False codes the best single z instead of a drawn one (larger by a little; for comparison).
         jobs: threads that code segments of 1024x1024 pixels side by side; the bytes are the same for any number.
         precision: of the analysis, which effort 3 does in bfloat16 where that is fast; decides the latents, not whether
@@ -161,8 +162,12 @@ class Source:
         seen = box.grown(refine.HALO, self.whole.size)
         y = self._analysed(seen, torch.bfloat16 if fast_bfloat16(torch.device("cpu")) else self.precision)
         with self.watch("nudge"):
-            problem = refine.Problem(self.model.transforms, self.pixels, transforms.rate_index(self.level))
-            return refine.nudge(problem, y, seen, box)
+            return refine.nudge(self.problem(self.model.transforms), y, seen, box)
+
+    def problem(self, networks: VLAE) -> refine.Problem:
+        """What is searched for, of these networks of the model."""
+        measure = distortion.DISTORTIONS[self.model.tune]
+        return refine.Problem(networks, self.pixels, transforms.rate_index(self.level), measure)
 
     def _analysed(self, box: Box, precision: torch.dtype) -> Floats:
         seen = box.grown(self.model.transforms.config.analysis_halo, self.whole.size)
@@ -237,8 +242,7 @@ def searched(source: Source, effort: int, progress: Progress | None) -> Choice:
     y, nudged = (all_of(latents, source) for latents in (source.analysed, source.nudged))
     model, pixels, level = source.model, source.pixels, source.level
     with source.watch("search"):
-        problem = refine.Problem(floating(model), pixels, transforms.rate_index(level))
-        choices = refine.choices(problem, y, nudged, effort, partial(report, progress))
+        choices = refine.choices(source.problem(floating(model)), y, nudged, effort, partial(report, progress))
         return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level))
 
 
@@ -251,7 +255,7 @@ def all_of(latents: Latents, source: Source) -> Floats:
 
 
 def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int) -> float:
-    """Bits + λ·squared error of what a decoder shows, both over the whole picture."""
+    """Bits + λ·distortion of what a decoder shows, both over the whole picture."""
     height, width, channels = pixels.shape
     header = Header(channels == 1, model.id, level, width, height)
     coded, bits = np.zeros(choice.y.shape, np.int32), 0.0
@@ -265,9 +269,8 @@ def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int) -> floa
         return coded[:, box.rows, box.columns]
 
     decoded = shown(model, latents, header, Box(0, height, 0, width), torch.float32, Stopwatch(None))
-    error = np.square(decoded - pixels.astype(np.int32)).sum() / channels
     rate_to_lambda = model.transforms.config.rate_to_lambda
-    return bits + float(rate_to_lambda(transforms.rate_index(level))) * float(error)
+    return bits + float(rate_to_lambda(transforms.rate_index(level))) * distortion.total(model.tune, decoded, pixels)
 
 
 def report(progress: Progress | None, fraction: float) -> None:

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from vlae_codec import bitstream, files, inspection, rate, tiles
+from vlae_codec import bitstream, files, inspection, models, rate, tiles
 from vlae_codec.bitstream import Header
 from vlae_codec.errors import CodecError, TargetError
 from vlae_codec.files import STREAM, Job, shown
@@ -32,6 +32,14 @@ Progress = Callable[[float], None]
 QUICK_SHARE = 0.05  # of the time that a target takes at an effort that searches
 
 
+class Settings(NamedTuple):
+    """Of `codec.encode`, but for the quality."""
+
+    effort: int
+    model: str
+    jobs: int
+
+
 def encode(
     job: Job,
     *,
@@ -45,6 +53,7 @@ def encode(
     progress: Progress,
     allowed: "Allowed | None" = None,
     best_effort: bool = False,
+    tune: str = models.DEFAULT,
     jobs: int = 1,
 ) -> "tuple[Record, Ledger]":
     """A picture's file -> a .vlae file. The record's seconds are those of the coding alone.
@@ -53,18 +62,19 @@ def encode(
         target: decides the quality if there is one. best_effort: the nearest that is possible, where it is not.
         metadata: those of "icc", "exif" and "xmp" that are kept.
         allowed: what is taken of pictures that are refused otherwise.
+        tune: what the model is tuned for, one of `models.TUNES`.
         jobs: threads that code segments side by side.
     """
     files.check_target(job.target, force)
     picture = _with_metadata(_read(job.source, max_pixels, allowed), metadata)
     from vlae_codec import codec
 
-    start = time.perf_counter()
+    settings, start = Settings(effort, tune, jobs), time.perf_counter()
     with _naming(job.source), estimating_memory(picture.pixels.shape[0] * picture.pixels.shape[1]):
         if target:
-            encoded = _meeting(target, best_effort, picture, effort, jobs, progress, shown(job.source))
+            encoded = _meeting(target, best_effort, picture, settings, progress, shown(job.source))
         else:
-            encoded = codec.encode(picture, quality, effort=effort, jobs=jobs, progress=progress)
+            encoded = codec.encode(picture, quality, progress=progress, **settings._asdict())
         record = {"input": job.source, "output": job.target, **_described(encoded.data), "effort": effort}
         record |= {"seconds": time.perf_counter() - start, "ledger": _ledger_record(encoded.ledger)}
         if verify:
@@ -149,14 +159,14 @@ def inspect(source: str, *, bits: bool, max_pixels: int) -> "tuple[Record, Ledge
 
 
 def _meeting(
-    target: Target, best_effort: bool, picture: "Picture", effort: int, jobs: int, progress: Progress, name: str
+    target: Target, best_effort: bool, picture: "Picture", settings: Settings, progress: Progress, name: str
 ) -> "Encoded":
     """The file of the quality that meets the target.
 
     With `best_effort` it is the nearest file, with a warning, where none meets the target.
     """
     try:
-        return _met(target, picture, effort, jobs, progress)
+        return _met(target, picture, settings, progress)
     except TargetError as miss:
         if not best_effort:
             raise
@@ -164,26 +174,27 @@ def _meeting(
         return cast("Encoded", miss.nearest)
 
 
-def _met(target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress) -> "Encoded":
+def _met(target: Target, picture: "Picture", settings: Settings, progress: Progress) -> "Encoded":
     """The file of the quality that meets the target: searched for at low effort, then near that at the one wanted."""
-    if effort <= rate.QUICK_EFFORT:
-        return _search(target, picture, effort, jobs, progress, rate.MIDDLE, rate.MAX_PASSES)
+    if settings.effort <= rate.QUICK_EFFORT:
+        return _search(target, picture, settings, progress, rate.MIDDLE, rate.MAX_PASSES)
+    low = settings._replace(effort=rate.QUICK_EFFORT)
     quick, slow = (partial(_part, progress, *share) for share in ((0, QUICK_SHARE), (QUICK_SHARE, 1)))
     try:
-        found = _search(target, picture, rate.QUICK_EFFORT, jobs, quick, rate.MIDDLE, rate.QUICK_PASSES)
+        found = _search(target, picture, low, quick, rate.MIDDLE, rate.QUICK_PASSES)
     except TargetError:  # the wanted effort may still reach it, at the end of the scale
-        return _search(target, picture, effort, jobs, slow, target.easiest, 1)
+        return _search(target, picture, settings, slow, target.easiest, 1)
     level = bitstream.parse_header(found.data).quality
     try:
-        return _search(target, picture, effort, jobs, slow, level, rate.FINAL_PASSES)
+        return _search(target, picture, settings, slow, level, rate.FINAL_PASSES)
     except TargetError:
         return found
 
 
 def _search(
-    target: Target, picture: "Picture", effort: int, jobs: int, progress: Progress, start: int, passes: int
+    target: Target, picture: "Picture", settings: Settings, progress: Progress, start: int, passes: int
 ) -> "Encoded":
-    """The file of the quality that meets the target at one effort.
+    """The file of the quality that meets the target, with these settings.
 
     Args:
         start: the level that is tried first, of at most so many passes.
@@ -196,7 +207,7 @@ def _search(
     def code(level: int) -> "Encoded":
         first = next(done)
         part = partial(_part, progress, first / passes, (first + 1) / passes)
-        return codec.encode(picture, level / 10, effort=effort, jobs=jobs, progress=part)
+        return codec.encode(picture, level / 10, progress=part, **settings._asdict())
 
     def psnr(encoded: "Encoded") -> float:
         return metrics.psnr(picture.pixels, codec.decode(encoded.data, max_pixels=height * width).pixels)

@@ -1,7 +1,9 @@
 """Better latents from a slower encoder: gradient descent on y through synthesis and prior of the model.
 
-    nudge    y - η·∇ λ·|x - synthesis(y)|²                        one step, before anything is rounded
-    refine   minimise over y   E[-log2 p(ŷ)] + λ·|x - synthesis(ŷ)|²,   ŷ_t = μ_t + (y_t - μ_t, rounded at random)
+    nudge    y - η·∇ λ·D(synthesis(y), x)                         one step, before anything is rounded
+    refine   minimise over y   E[-log2 p(ŷ)] + λ·D(synthesis(ŷ), x),   ŷ_t = μ_t + (y_t - μ_t, rounded at random)
+
+D is the distortion that the model was tuned for, summed over the pixels.
 
 In the search each latent is rounded up or down at random, softly, with a temperature that falls (SGA: Yang, Bamler,
 Mandt, 2020, https://arxiv.org/abs/2006.04240); afterwards the codec rounds as it always does. Pixels and y in, y out:
@@ -20,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlae_codec import tiles
+from vlae_codec.distortion import Distortion, squared_error
 from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.vlae import VLAE, interval_bits, kl_bits
 from vlae_codec.tiles import Box
@@ -51,25 +54,27 @@ class Problem:
     """What is searched for: the latents of a picture that are best for `model` at `rate`.
 
     model: transforms and prior in floating point. pixels: (H, W, 1 or 3) uint8. rate: (1,) rate index.
+    distortion: what is to be small besides the bits.
     """
 
     model: VLAE
     pixels: NDArray[np.uint8]
     rate: Tensor
+    distortion: Distortion = squared_error
 
     def picture(self, region: Box) -> Tensor:
         """The pixels of a region of latents, (1, 1 or 3, height, width) in ±0.5."""
         pixels = torch.tensor(self.pixels[region.pixels.rows, region.pixels.columns])
         return pixels.permute(2, 0, 1)[None].float() / 255 - 0.5
 
-    def distortion(self, y: Tensor, picture: Tensor) -> Tensor:
-        """λ·|picture - synthesis(y)|² in bits, for latents (1, C, h, w) of which the picture may show less."""
+    def price(self, y: Tensor, picture: Tensor) -> Tensor:
+        """λ·D(synthesis(y), picture) in bits, for latents (1, C, h, w) of which the picture may show less."""
         height, width = picture.shape[-2:]
         shown = self.model.synthesis(y.contiguous(memory_format=torch.channels_last), self.rate)[..., :height, :width]
         if picture.shape[1] == 1:
             shown = shown.mean(1, keepdim=True)
-        error = (shown - picture).square().mean(1).sum() * 255**2
-        return self.model.config.rate_to_lambda(self.rate).squeeze() * error
+        distortion = self.distortion(shown, picture).squeeze() * (height * width)
+        return self.model.config.rate_to_lambda(self.rate).squeeze() * distortion
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,11 @@ def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
 
 
 def distortion_slope(problem: Problem, y: Floats, region: Box) -> Floats:
-    """Derivative of λ·|x - synthesis(y)|², in bits, by the latents (C, rows, columns) of a region."""
+    """Derivative of λ·D(synthesis(y), x), in bits, by the latents (C, rows, columns) of a region."""
     # `contiguous` would keep strides that convolutions do not take for channels_last, and run slower by half.
     latents = torch.from_numpy(y)[None].clone(memory_format=torch.channels_last).requires_grad_()
     with differentiable(latents.device):
-        bits = problem.distortion(latents, problem.picture(region))
+        bits = problem.price(latents, problem.picture(region))
     slope: Floats = torch.autograd.grad(bits, latents)[0][0].numpy()
     return slope
 
@@ -192,7 +197,7 @@ class Window:
         for step in range(steps):
             with differentiable(self.y.device):
                 loss = self.cost(first * (last / first) ** (step / steps))
-            (self.y.grad,) = torch.autograd.grad(loss, [self.y])
+            self.y.grad = torch.autograd.grad(loss, [self.y])[0].nan_to_num()  # MS-SSIM has no slope where it is 0
             optimizer.step()
             yield step
 
@@ -203,7 +208,7 @@ class Window:
         coded, bits = self.coding(y[..., self.coded.rows, self.coded.columns], temperature)
         y = y.round()
         y[..., self.coded.rows, self.coded.columns] = coded
-        return bits + self.problem.distortion(y, self.picture)
+        return bits + self.problem.price(y, self.picture)
 
     def coding(self, y: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """ŷ (1, latent, h, w) and its bits: as the codec codes it, but for the random rounding and z at its mean."""

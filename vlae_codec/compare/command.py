@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlae_codec.errors import BatchError, OutputError, UsageError
+from vlae_codec.models import DEFAULT, TUNES
 from vlae_codec.program import complain
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def _qualities(_context: click.Context, _option: click.Parameter, value: str | N
               help="Of vlae, 0 to 100: the others take as many bytes as it does.")  # fmt: skip
 @click.option("-e", "--effort", metavar="E", type=click.IntRange(0, 9), default=3, show_default=True,
               help="Of vlae, as of vlae encode.")  # fmt: skip
+@click.option(
+    "--tune", type=click.Choice(TUNES), default=DEFAULT, show_default=True, help="Of vlae, as of vlae encode."
+)
 @click.option("--qualities", metavar="Q,Q,...", callback=_qualities,
               help="Curves instead: several qualities of vlae, and from four on BD-rates.")  # fmt: skip
 @click.option("--csv", "table", metavar="FILE", help="Write a line for each file there.")
@@ -132,8 +136,8 @@ def _measure(
     picture = images.read(files.read_bytes(source), name, options["max_pixels"] or MAX_PIXELS)
     from vlae_codec.compare.equal_bytes import compare as at_equal_bytes  # torch takes a second to import
 
-    others, effort = options["others"], options["effort"]
-    return [at_equal_bytes(name, picture.pixels, level, others, effort, watch) for level in levels]
+    others, effort, tune = (options[key] for key in ("others", "effort", "tune"))
+    return [at_equal_bytes(name, picture.pixels, level, others, effort, tune, watch) for level in levels]
 
 
 def _print(comparison: "Comparison", as_json: bool) -> None:

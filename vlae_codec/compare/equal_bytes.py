@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlae_codec import __version__, bitstream, codec, metrics
+from vlae_codec import __version__, bitstream, codec, metrics, models
 from vlae_codec.compare.bits_map import bits_map
 from vlae_codec.compare.codecs import Codec
 from vlae_codec.compare.pillow import Pixels
@@ -35,7 +35,7 @@ class Coded(NamedTuple):
 
 def compare(
     name: str, pixels: Pixels, quality: float, others: Sequence[Codec], effort: int = 3,
-    watch: Watch = lambda _: None,
+    tune: str = models.DEFAULT, watch: Watch = lambda _: None,
 ) -> Comparison:  # fmt: skip
     """vlae's file of a picture (H, W, 3 or 1), and one of at most its size of each other codec.
 
@@ -43,10 +43,10 @@ def compare(
     small is named in `missing`.
 
     Args:
-        quality, effort: of vlae, 0 to 100 and 0 to 9.
+        quality, effort, tune: of vlae, 0 to 100, 0 to 9, one of `models.TUNES`.
     """
     watch("vlae")
-    first, ledger = _vlae(pixels, quality, effort)
+    first, ledger = _vlae(pixels, quality, effort, tune)
     contenders, missing = [first], []
     for other in others:
         watch(other.name)
@@ -57,22 +57,22 @@ def compare(
     return Comparison(name, pixels, tuple(contenders), tuple(missing), ledger, bits_map(first.data, pixels.size))
 
 
-def _vlae(pixels: Pixels, quality: float, effort: int) -> tuple[Contender, dict[str, float]]:
-    _warm_up()
+def _vlae(pixels: Pixels, quality: float, effort: int, tune: str) -> tuple[Contender, dict[str, float]]:
+    _warm_up(tune)
     started = time.perf_counter()
-    encoded = codec.encode(Picture(pixels, None, {}), quality, effort=effort)
+    encoded = codec.encode(Picture(pixels, None, {}), quality, effort=effort, model=tune)
     seconds = time.perf_counter() - started
     header = bitstream.parse_header(encoded.data)
-    about = ("vlae", "vlae-codec", f"{__version__}, model {header.model.hex()}", f"effort {effort}")
+    about = ("vlae", "vlae-codec", f"{__version__}, model {header.model.hex()}", f"effort {effort}, tune {tune}")
     coded = Coded(header.quality / 10, encoded.data, seconds)
     ledger = {key: value for key, value in asdict(encoded.ledger).items() if key != "y_groups"}
     return _measured(about, coded, pixels, lambda data: codec.decode(data, max_pixels=pixels.size).pixels), ledger
 
 
 @cache
-def _warm_up() -> None:
+def _warm_up(tune: str) -> None:
     """Once: what vlae loads when it is first used is not part of anyone's seconds."""
-    codec.decode(codec.encode(Picture(np.zeros((64, 64, 3), np.uint8), None, {})).data)
+    codec.decode(codec.encode(Picture(np.zeros((64, 64, 3), np.uint8), None, {}), model=tune).data)
 
 
 def _matched(other: Codec, pixels: Pixels, size: int) -> Contender:

@@ -52,11 +52,16 @@ REGISTRY: tuple[Entry, ...] = (
     Entry(1, "psnr", "e42e07d97bc13f65", "cd40344a3ec40de84b83173e25bc57ec466d04514a9d814985657094660f45fc"),
 )
 DEFAULT = "psnr"
+TUNES = ("psnr", "ssim")
+"""What models are tuned for; also their names."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: transforms in floating point, prior in integers; pixels and seconds that it was trained for."""
+    """A loaded model: transforms in floating point, prior in integers.
+
+    pixels, seconds: that it was trained for. tune: the distortion that it was trained for, as `--tune` names it.
+    """
 
     name: str
     id: bytes
@@ -64,6 +69,7 @@ class Model:
     prior: ExactPrior
     pixels: int
     seconds: float
+    tune: str = "psnr"
 
 
 def entry_of(key: str | bytes) -> Entry:
@@ -136,12 +142,15 @@ def model_id(prior: Mapping[str, Tensor]) -> bytes:
     return digest.digest()[:ID_BYTES]
 
 
-def save(path: Path, model: VLAE, prior: Mapping[str, Tensor], pixels: int = 0, seconds: float = 0) -> None:
-    """Write a model file: the transforms of `model` in float16, the integers of the prior, how long it was trained."""
+def save(
+    path: Path, model: VLAE, prior: Mapping[str, Tensor], pixels: int = 0, seconds: float = 0, tune: str = "psnr"
+) -> None:
+    """Write a model file: the transforms of `model` in float16, the integers of the prior, how it was trained."""
     import safetensors.torch
 
     transforms = ("analysis_net.", "synthesis_net.", "log_gain.", "log_inverse_gain.")
     tensors = {n: w.half().contiguous() for n, w in model.state_dict().items() if n.startswith(transforms)}
     tensors |= {f"{PRIOR}{name}": values.contiguous() for name, values in prior.items()}
-    metadata = {"config": dataclasses.asdict(model.config), "training": {"pixels": pixels, "seconds": seconds}}
+    training = {"pixels": pixels, "seconds": seconds, "tune": tune}
+    metadata = {"config": dataclasses.asdict(model.config), "training": training}
     safetensors.torch.save_file(tensors, path, {key: json.dumps(value) for key, value in metadata.items()})

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what a model file is, how it was made and measured, written beside it by `vlae export`."""
+"""A model card: what a model file is, how it was made and measured, written beside it by `vlae export`."""
 
 import csv
 import hashlib
@@ -22,7 +22,7 @@ def write_card(
     path: Path, checkpoint: Checkpoint, report: Report, measurements: list[Measurement], folder: Path
 ) -> Path:
     """The card of the model file `path`; returns where it was written."""
-    card = path.with_name("MODEL_CARD.md")
+    card = path.with_suffix(".md")
     parts = [
         "# Model card\n",
         identity(path),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlae_codec.errors import InputError, UsageError
+from vlae_codec.models import TUNES
 from vlae_codec.training.config import Objective, TrainConfig
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @setting("beta", "Weight of the KL of z; 1 is the ELBO.", default=REMEDIES.beta)
 @setting("kl-annealing", "Steps over which that weight rises from 0.", default=REMEDIES.kl_annealing)
 @setting("free-bits", "Bits per channel and position of z that cost nothing.", default=REMEDIES.free_bits)
+@click.option("--tune", type=click.Choice(TUNES), default=TUNES[0], show_default=True, help="What the distortion is.")
 def train(folder: Path, out: Path, branch: Path | None, config: Path | None, **options: Any) -> None:
     """Train on the photographs below FOLDER, or go on with the run in --out.
 
@@ -120,7 +122,7 @@ def _read_config(path: Path) -> "Config":
 @_crops
 @_size
 def export(checkpoint: Path, folder: Path, out: Path, crops: int, size: int) -> None:
-    """Write the averaged weights of CHECKPOINT as the model file OUT, with MODEL_CARD.md beside it.
+    """Write the averaged weights of CHECKPOINT as the model file OUT, with a model card (.md) beside it.
 
     The prior is rounded to fixed point: the bound of every layer is proved, and what the rounding costs is measured
     on crops of the photographs below FOLDER.

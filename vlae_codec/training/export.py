@@ -231,5 +231,5 @@ def export(checkpoint: Checkpoint, x: Tensor, path: Path) -> Report:
     cost = tuple(rounding_cost(model, prior, x, rate) for rate in RATES)
     if max(cost) > MAX_COST:
         raise LimitError(f"rounding costs {max(cost):.3%} of the rate; at most {MAX_COST:.1%} is allowed")
-    save(path, model, tensors, checkpoint.pixels, checkpoint.seconds)
+    save(path, model, tensors, checkpoint.pixels, checkpoint.seconds, checkpoint.train_config.objective.tune)
     return Report(cost, headroom, len(grid.kept))

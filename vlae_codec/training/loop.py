@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from vlae_codec.errors import UsageError
+from vlae_codec.metrics import MS_SSIM_SIDE
 from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.config import Config
 from vlae_codec.models.vlae import STRIDE, VLAE
@@ -83,6 +84,8 @@ class Trainer:
     def __init__(self, start: Checkpoint, config: TrainConfig, device: torch.device):
         if config.crop % STRIDE:
             raise UsageError(f"crop {config.crop} is not a multiple of {STRIDE} pixels")
+        if config.objective.tune == "ssim" and config.crop < MS_SSIM_SIDE:
+            raise UsageError(f"crop {config.crop}; MS-SSIM needs at least {MS_SSIM_SIDE} pixels")
         self.config, self.device = config, device
         self.step, self.pixels, self.seconds = start.step, start.pixels, start.seconds
         self.model = VLAE(start.model_config).to(device)
@@ -170,7 +173,7 @@ class Journal:
 
     def log(self, step: int, terms: Terms, norm: float) -> None:
         """Called after every step; writes the means every `log_steps`."""
-        means = {"bits per pixel": terms.bpp, "KL of z per pixel": terms.kl_bpp, "mse": terms.mse}
+        means = {"bits per pixel": terms.bpp, "KL of z per pixel": terms.kl_bpp, "distortion": terms.distortion}
         values = {name: float(value.mean()) for name, value in means.items()}
         self.values.append({"loss": float(terms.loss.detach()), "gradient norm": norm, **values})
         if step % self.config.log_steps == 0:
@@ -188,8 +191,9 @@ class Journal:
         left = (self.config.steps - step) * pace
         print(
             f"{time.strftime('%F %T')}  step {step}/{self.config.steps}  loss {means['loss']:.4f}  "
-            f"{means['bits per pixel']:.3f} bpp  mse {means['mse']:.1f}  norm {means['gradient norm']:.2f}  "
-            f"{pace:.3f} s/step  {int(left // 3600)} h {int(left // 60 % 60)} min left",
+            f"{means['bits per pixel']:.3f} bpp  distortion {means['distortion']:.1f}  "
+            f"norm {means['gradient norm']:.2f}  {pace:.3f} s/step  "
+            f"{int(left // 3600)} h {int(left // 60 % 60)} min left",
             file=sys.stderr, flush=True,
         )  # fmt: skip
 

@@ -1,6 +1,8 @@
 """Rate and distortion of a batch of crops, and the loss that weighs them.
 
-    rate = -log2 p(ŷ | z) + KL(q(z | ŷ) || p(z));   loss = mean over crops of (rate/pixels + λ·MSE) / sqrt(λ)
+    rate = -log2 p(ŷ | z) + KL(q(z | ŷ) || p(z));   loss = mean over crops of (rate/pixels + λ·D) / sqrt(λ)
+
+D is the mean squared error, or what takes its place in a model that is tuned for something else.
 
 Uniform noise stands for rounding in the rate (Ballé et al., 2017, https://arxiv.org/abs/1611.01704); the context
 networks and the synthesis see rounded latents, whose gradient passes straight through.
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vlae_codec.distortion import DISTORTIONS
 from vlae_codec.models.vlae import VLAE, Logistic, interval_bits, kl_bits
 from vlae_codec.training.config import Objective
 
@@ -31,11 +34,11 @@ class Bits:
 
 @dataclass(frozen=True)
 class Terms:
-    """The loss, and what it is made of: bits per pixel, MSE on the 0..255 scale, KL bits per pixel; each (B,)."""
+    """The loss, and what it is made of: bits per pixel, distortion, KL bits per pixel; each (B,)."""
 
     loss: Tensor
     bpp: Tensor
-    mse: Tensor
+    distortion: Tensor
     kl_bpp: Tensor
 
 
@@ -90,12 +93,12 @@ def charged_kl(kl: Tensor, positions: int, free_bits: float) -> Tensor:
 def evaluate(model: VLAE, x: Tensor, rate: Tensor, objective: Objective, step: int) -> Terms:
     """The loss of crops (B, 3, H, W) in ±0.5 at rate indices (B,)."""
     rounded, bits = latent_bits(model, model.analysis(x, rate), rate, noise=True)
-    mse = (model.synthesis(rounded, rate) - x).square().mean((1, 2, 3)) * 255**2
+    distortion = DISTORTIONS[objective.tune](model.synthesis(rounded, rate), x)
     pixels = x.shape[-2] * x.shape[-1]
     kl = charged_kl(bits.kl, pixels // 64**2, objective.free_bits)
     charged = (torch.stack(bits.groups).sum(0) + objective.kl_weight(step) * kl) / pixels
     config = model.config
     lam = config.rate_to_lambda(rate)
     middle = math.sqrt(config.lambda_low * config.lambda_high)
-    loss = ((charged + lam * mse) * (middle / lam).sqrt()).mean()
-    return Terms(loss, bits.total.detach() / pixels, mse.detach(), bits.kl.detach().sum(1) / pixels)
+    loss = ((charged + lam * distortion) * (middle / lam).sqrt()).mean()
+    return Terms(loss, bits.total.detach() / pixels, distortion.detach(), bits.kl.detach().sum(1) / pixels)
