@@ -133,3 +133,22 @@ def test_a_picture_of_kodak_is_one_window() -> None:
 def test_efforts_that_do_not_exist_are_refused(photo: Pixels, effort: int) -> None:
     with pytest.raises(UsageError, match=f"effort {effort}; 0 to 9"):
         codec.encode(Picture(crop(photo, 8, 8), None, {}), effort=effort)
+
+
+def lagrangian_of(data: bytes, pixels: Pixels, quality: float) -> float:
+    """Bits of the payload + λ·squared error of what the file decodes to."""
+    error = np.square(codec.decode(data).pixels - pixels.astype(np.int32)).sum() / pixels.shape[2]
+    weight = models.load().transforms.config.rate_to_lambda(torch.tensor(quality / 100))
+    return codec.ledger(data).theoretical + float(weight) * float(error)
+
+
+@pytest.mark.parametrize("quality", [0, 30, 60])
+@pytest.mark.parametrize(("height", "width", "value"), [(512, 512, 130), (128, 128, 255), (320, 640, None)])
+def test_no_effort_is_worse_than_a_lower_one_where_there_is_next_to_nothing_to_code(
+    height: int, width: int, value: int | None, quality: float
+) -> None:
+    ramp = np.linspace(0, 255, width)[None, :, None] if value is None else np.array(value)
+    pixels = np.ascontiguousarray(np.broadcast_to(ramp.astype(np.uint8), (height, width, 3)))
+    files = [codec.encode(Picture(pixels, None, {}), quality, effort=effort, bits_back=False) for effort in (0, 1, 3)]
+    costs = [lagrangian_of(file.data, pixels, quality) for file in files]
+    assert costs[2] <= costs[1] + 8 and costs[1] <= costs[0] + 8  # of z there are several that are as good

@@ -39,6 +39,10 @@ Latents = Callable[[Box], Floats]
 """Gives y (C, rows, columns) of a box, in steps, not rounded."""
 Coded = tuple[Segment, Costs]
 
+SMALL, MOST_CHECKED = 1 << 14, 1 << 22
+"""Pixels of pictures whose coding is always compared with plain rounding, and at most of those where it may be."""
+NEARLY_EMPTY = 0.04  # bits per pixel
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -89,10 +93,13 @@ def encode(
     source = Source(loaded, picture.pixels, level, precision, watch)
     y: Latents = source.analysed if effort < refine.NUDGING_EFFORT else source.nudged
     if effort >= refine.LEAST_EFFORT:
-        choice = searched(source, effort, progress)
+        choice = best_choice(source, effort, progress)
         y, bit_price, progress = choice.part, choice.bit_price, None
-    code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, bit_price=bit_price, watch=watch)
-    coded = code_tiles(y, code, (height, width), jobs, progress)
+    code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, watch=watch)
+    coded = code_tiles(y, partial(code, bit_price=bit_price), (height, width), jobs, progress)
+    if 0 < effort < refine.LEAST_EFFORT and doubtful(coded, height * width):
+        choice = best_choice(source, effort, None)
+        coded = code_tiles(choice.part, partial(code, bit_price=choice.bit_price), (height, width), jobs, None)
     payloads, costs = zip(*coded, strict=True)
     header = Header(picture.pixels.shape[2] == 1, loaded.id, level, width, height)
     alpha = None if picture.alpha is None else images.pack_alpha(picture.alpha)
@@ -234,7 +241,17 @@ def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     return Reader(container, map, Stopwatch(None))(box)
 
 
-def searched(source: Source, effort: int, progress: Progress | None) -> Choice:
+def doubtful(coded: list[Coded], pixels: int) -> bool:
+    """Whether it must be looked at if an effort below the searching ones is better than plain rounding.
+
+    It is on photographs, always. Where there is next to nothing to code it need not be; and a picture that is small
+    takes next to no time to look at.
+    """
+    bits = sum(costs.net for _, costs in coded)
+    return pixels <= SMALL or (bits < NEARLY_EMPTY * pixels and pixels <= MOST_CHECKED)
+
+
+def best_choice(source: Source, effort: int, progress: Progress | None) -> Choice:
     """The latents that cost least for what they show, of those that this effort and lower ones find.
 
     They are held for the whole picture: about 15 bytes per pixel.

@@ -90,16 +90,18 @@ class Choice:
 
 
 def choices(problem: Problem, y: Floats, nudged: Floats, effort: int, progress: Progress) -> Iterator[Choice]:
-    """Ways to code a picture: those of the efforts that do not search, and what this one finds.
+    """Ways to code a picture: those of the efforts that do not search, and what this one finds if it does.
 
     Args:
         y: what the analysis gives. nudged: what `nudge` made of it.
-        effort: LEAST_EFFORT to EFFORT_MAX.
         progress: is called with the fraction done.
     """
     yield Choice(y, 0.0)
     yield Choice(y, BIT_PRICE)
-    yield Choice(nudged, BIT_PRICE)
+    if effort >= NUDGING_EFFORT:
+        yield Choice(nudged, BIT_PRICE)
+    if effort < LEAST_EFFORT:
+        return
     found = refine(problem, nudged, LEAST_STEPS << effort - LEAST_EFFORT, progress)
     # The price of bits is in what was found already; how much is left to be gained by it differs between pictures.
     yield Choice(found, 0.0)
