@@ -8,7 +8,6 @@ import hashlib
 import importlib.util
 import multiprocessing
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 import vlae_codec
 from vlae_codec import images
+from vlae_codec.machine import machine
 
 Pixels = NDArray[np.uint8]
 Row = dict[str, str]
@@ -67,7 +67,7 @@ def read(path: Path) -> Pixels:
 
 def provenance() -> Row:
     """The columns that say from which source, on which machine and on which day a row was measured."""
-    return {"commit": _commit(), "machine": _machine(), "date": datetime.now(UTC).date().isoformat()}
+    return {"commit": _commit(), "machine": machine(), "date": datetime.now(UTC).date().isoformat()}
 
 
 def source_digest() -> str:
@@ -89,14 +89,6 @@ def _commit() -> str:
         return git("rev-parse", "--short=10", "HEAD").strip() + changes
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _machine() -> str:
-    """Name of the processor and number of its cores, on Linux as the kernel gives it."""
-    name, kernel = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    lines = kernel.read_text().splitlines() if kernel.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else name}, {os.cpu_count()} cores"
 
 
 def read_rows(path: Path, columns: Sequence[str], newer: Sequence[str] = ()) -> list[Row]:

@@ -171,14 +171,14 @@ def _means(rows: Sequence[Row]) -> str:
     if not any(row["ssimulacra2"] for row in rows):
         del columns["ssimulacra2"], titles["ssimulacra2"]
     lines = [
-        [codec, quality, *(_text(at, column, digits) for column, digits in columns.items())]
+        [codec, quality, *(mean_text(at, column, digits) for column, digits in columns.items())]
         for codec, own in _groups(rows, "codec").items()
         for quality, at in _groups(own, "quality").items()
     ]
     return markdown_table(["codec", "quality", *titles.values()], lines)
 
 
-def _text(rows: Sequence[Row], column: str, digits: int) -> str:
+def mean_text(rows: Sequence[Row], column: str, digits: int) -> str:
     """A mean, or a dash when a picture is too small to have the value."""
     return f"{_mean(rows, column):.{digits}f}" if _has(rows, column) else "–"
 

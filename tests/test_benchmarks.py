@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from PIL import Image, JpegImagePlugin
 
 import vlae_codec
-from benchmarks import bits_back, codecs, common, curves, rate_distortion, scaling, speed, throughput
+from benchmarks import bits_back, codecs, common, curves, model_cards, rate_distortion, scaling, speed, throughput
 from vlae_codec import bitstream, images, jobs, metrics
 
 
@@ -339,3 +339,29 @@ def test_throughput_counts_the_files_after_the_warm_up_and_tells_whether_the_bar
     assert throughput.table(rows).splitlines()[-1].endswith("1.65 times; bar 1.7: broken")
     rows[1]["files_per_second"] = "3.4"
     assert throughput.table(rows).splitlines()[-1].endswith("1.70 times; bar 1.7: holds")
+
+
+def test_a_card_gets_the_figures_of_its_model_and_keeps_the_rest(rate_distortion_run, tmp_path, monkeypatch):
+    rows = rate_distortion_run()
+    monkeypatch.setattr(model_cards, "FIGURES", tmp_path)
+    model = {"psnr": b"psnr" * 2, "ssim": b"ssim" * 2}
+    for tune in model:
+        kodak = model_cards.kodak(rows, tune, model[tune].hex())
+        assert "| 10      |" in kodak and "| WebP " in kodak and "vlae" not in kodak
+    card = model_cards.with_figures("# Card\n\nText.\n", kodak)
+    assert model_cards.with_figures(card, kodak) == card and card.startswith("# Card\n\nText.\n\n<!-- begin")
+    assert model_cards.with_figures(card + "More.\n", "new\n").endswith(
+        "figures -->\nnew\n<!-- end figures -->\nMore.\n"
+    )
+    with pytest.raises(click.ClickException, match="run benchmarks"):
+        model_cards.kodak(rows, "psnr", "00")
+
+
+def test_the_limits_are_drawn_with_what_they_cost(tmp_path, monkeypatch):
+    monkeypatch.setattr(model_cards, "FIGURES", tmp_path)
+    assert "limits-ssim.png" in model_cards.limits("ssim")
+    with Image.open(tmp_path / "limits-ssim.png") as image:
+        assert image.width > 1000
+    first, *others = model_cards.row_of("text", model_cards.text(), "psnr")
+    assert np.array_equal(first.pixels, model_cards.text()) and len(others) == 3
+    assert all(" bpp, " in shown.caption and shown.caption.endswith(" dB") for shown in others)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from vlae_codec import models
+from vlae_codec.machine import machine
 from vlae_codec.training.checkpoint import Checkpoint
 from vlae_codec.training.diagnose import Measurement, table, verdict
 from vlae_codec.training.export import Report
@@ -13,8 +14,9 @@ from vlae_codec.training.export import Report
 MANIFEST = "MANIFEST.tsv"  # beside the photographs: columns file, source, licence
 LIMITS = """\
 Trained on photographs. Text, screenshots and drawings cost more bits than in PNG or lossless WebP and get soft edges;
-noise is smoothed at low qualities; very small pictures pay for a header of about 32 bytes. Quality is tuned for PSNR,
-not for the eye. No one should base decisions about people on details of a picture that was compressed at low quality.
+noise is smoothed at low qualities; very small pictures pay for a header of about 32 bytes. Quality is tuned for PSNR
+or MS-SSIM, not for the eye. No one should base decisions about people on details of a picture that was compressed at
+low quality.
 """
 
 
@@ -52,10 +54,10 @@ def training(checkpoint: Checkpoint) -> str:
     sizes = ", ".join(f"{name} {value}" for name, value in vars(checkpoint.model_config).items())
     return (
         "## Training\n\n"
-        f"{checkpoint.seconds / 3600:.1f} hours, {checkpoint.pixels / 1e9:.1f} gigapixels of crops; at the "
-        f"end {settings.batch} crops of {settings.crop}x{settings.crop} pixels per process and step, the learning rate "
-        f"falling from {settings.learning_rate:g} over {settings.decay_steps} steps; weights averaged (EMA "
-        f"{settings.ema:g}).\n\n"
+        f"{checkpoint.seconds / 3600:.1f} hours, {checkpoint.pixels / 1e9:.1f} gigapixels of crops, on "
+        f"{machine()}; at the end {settings.batch} crops of {settings.crop}x{settings.crop} pixels per process and "
+        f"step, the learning rate falling from {settings.learning_rate:g} over {settings.decay_steps} steps; "
+        f"weights averaged (EMA {settings.ema:g}).\n\n"
         f"Remedies against posterior collapse: {settings.objective}.\n\nSizes: {sizes}.\n"
     )
 
