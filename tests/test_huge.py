@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vlae_codec import codec, models, segments, tiles, transforms
+from vlae_codec import codec, limits, models, segments, tiles, transforms
 from vlae_codec.bitstream import Header
 from vlae_codec.errors import BitstreamError, UsageError
 from vlae_codec.images import Picture
@@ -171,3 +171,17 @@ def test_memory_does_not_grow_with_the_latents(photo: Pixels, use_small_model: M
 
     pixels = 3 * 40 * 12_000
     assert peak(18_000) - peak(6_000) < 1.2 * pixels
+
+
+def test_memory_is_given_back_between_tiles_only(
+    use_small_model: models.Model, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(codec, "give_back_memory", lambda: calls.append(1))
+    data = codec.encode(Picture(np.ascontiguousarray(photo[:64, :64]), None, {}), 50).data
+    codec.decode(data)
+    assert not calls
+    wide = np.ascontiguousarray(np.tile(photo[:16], (1, 9, 1)))  # 4608 pixels: three tiles
+    codec.decode(codec.encode(Picture(wide, None, {}), 50).data)
+    assert len(calls) == 4
+    limits.give_back_memory()

@@ -50,7 +50,7 @@ ALLOWED = {
     "distortion.py": {"bitstream", "metrics", "tiles"},
     "codec.py": {
         *("bitsback", "bitstream", "distortion", "entropy", "errors", "images", "ledger", "models", "refine"),
-        *("segments", "tiles", "timing", "transforms"),
+        *("limits", "segments", "tiles", "timing", "transforms"),
     },
     "compare/result.py": set(),
     "compare/page/__init__.py": {"compare", "files", "images"},

@@ -22,6 +22,7 @@ from vlae_codec.entropy import Ints, Stack
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
 from vlae_codec.ledger import Ledger, make_ledger
+from vlae_codec.limits import give_back_memory
 from vlae_codec.models import Model
 from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.exact import SegmentModel
@@ -38,10 +39,6 @@ Progress = Callable[[float], None]
 Latents = Callable[[Box], Floats]
 """Gives y (C, rows, columns) of a box, in steps, not rounded."""
 Coded = tuple[Segment, Costs]
-
-SMALL, MOST_CHECKED = 1 << 14, 1 << 22
-"""Pixels of pictures whose coding is always compared with plain rounding, and at most of those where it may be."""
-NEARLY_EMPTY = 0.04  # bits per pixel
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def encode(
         y, bit_price, progress = choice.part, choice.bit_price, None
     code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, watch=watch)
     coded = code_tiles(y, partial(code, bit_price=bit_price), (height, width), jobs, progress)
-    if 0 < effort < refine.LEAST_EFFORT and doubtful(coded, height * width):
+    if 0 < effort < refine.LEAST_EFFORT and refine.doubtful(sum(costs.net for _, costs in coded), height * width):
         choice = best_choice(source, effort, None)
         coded = code_tiles(choice.part, partial(code, bit_price=choice.bit_price), (height, width), jobs, None)
     payloads, costs = zip(*coded, strict=True)
@@ -198,6 +195,8 @@ def code_tiles(
             for box, segment in zip(inside, run(code, parts), strict=True):
                 coded[box] = segment
                 report(progress, len(coded) / len(boxes))
+            if len(coded) < len(boxes):
+                give_back_memory()
     return [coded[box] for box in boxes]
 
 
@@ -223,6 +222,8 @@ def shown(
         source, target = kept.within(seen.pixels), kept.within(wanted)
         pixels[target.rows, target.columns] = found[source.rows, source.columns]
         report(progress, (number + 1) / len(parts))
+        if number + 1 < len(parts):
+            give_back_memory()
     return pixels
 
 
@@ -239,16 +240,6 @@ def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     container = bitstream.parse(data, max_pixels)
     box = tiles.whole(container.header.height, container.header.width)
     return Reader(container, map, Stopwatch(None))(box)
-
-
-def doubtful(coded: list[Coded], pixels: int) -> bool:
-    """Whether it must be looked at if an effort below the searching ones is better than plain rounding.
-
-    It is on photographs, always. Where there is next to nothing to code it need not be; and a picture that is small
-    takes next to no time to look at.
-    """
-    bits = sum(costs.net for _, costs in coded)
-    return pixels <= SMALL or (bits < NEARLY_EMPTY * pixels and pixels <= MOST_CHECKED)
 
 
 def best_choice(source: Source, effort: int, progress: Progress | None) -> Choice:

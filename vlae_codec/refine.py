@@ -48,6 +48,10 @@ BIT_PRICE, FINAL_BIT_PRICE = 1 / 36, 1 / 80
 NUDGES = (0.006, 0.024)  # squared steps per bit that y is nudged by at rate index 0 and 1; log-linear between
 NUDGE_MAX = 0.5  # steps; a picture that the networks have never seen the like of must not be thrown far
 
+SMALL, MOST_CHECKED = 1 << 14, 1 << 22
+"""Pixels of pictures whose coding is always compared with plain rounding, and at most of those where it may be."""
+NEARLY_EMPTY = 0.04  # bits per pixel
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -106,6 +110,15 @@ def choices(problem: Problem, y: Floats, nudged: Floats, effort: int, progress: 
     # The price of bits is in what was found already; how much is left to be gained by it differs between pictures.
     yield Choice(found, 0.0)
     yield Choice(found, FINAL_BIT_PRICE)
+
+
+def doubtful(bits: float, pixels: int) -> bool:
+    """Whether it must be looked at if an effort below the searching ones is better than plain rounding.
+
+    It is on photographs, always. Where there is next to nothing to code it need not be; and a picture that is small
+    takes next to no time to look at.
+    """
+    return pixels <= SMALL or (bits < NEARLY_EMPTY * pixels and pixels <= MOST_CHECKED)
 
 
 def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:

@@ -4,6 +4,7 @@ Whatever a file raises becomes its outcome, so that the others go on; only an in
 """
 
 import os
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -111,8 +112,10 @@ def failure(job: Job, message: str, exit_code: int, trace: str = "") -> Outcome:
 
 
 def one_thread() -> None:
-    """For a process that shares the machine with others like it; before it imports torch."""
+    """For a process that shares the machine with others like it, whether it has imported torch already or not."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    if torch := sys.modules.get("torch"):  # a main module that a spawned process runs first may have done so
+        torch.set_num_threads(1)
 
 
 def _skipped(job: Job) -> Outcome:
