@@ -16,7 +16,18 @@ from click.testing import CliRunner
 from PIL import Image, JpegImagePlugin
 
 import vlae_codec
-from benchmarks import bits_back, codecs, common, curves, model_cards, rate_distortion, scaling, speed, throughput
+from benchmarks import (
+    bits_back,
+    codecs,
+    common,
+    curves,
+    effort,
+    model_cards,
+    rate_distortion,
+    scaling,
+    speed,
+    throughput,
+)
 from vlae_codec import bitstream, images, jobs, metrics
 
 
@@ -288,6 +299,48 @@ def test_jpeg_is_subsampled_and_progressive(pictures, tmp_path):
 def test_gray_pictures_are_given_to_every_codec_as_rgb(pictures):
     pixels = common.read(pictures / "gray.png")
     assert pixels.shape == (48, 64, 3) and (pixels[..., 0] == pixels[..., 2]).all()
+
+
+def row_of_effort(number, image, quality, bpp, psnr, lagrangian, seconds=1.0):
+    values = {"effort": str(number), "image": image, "quality": f"{quality}", "bpp": f"{bpp}", "psnr": f"{psnr}"}
+    return values | {"lagrangian_bpp": f"{lagrangian}", "seconds_encode": f"{seconds}", "peak_mb": "700"}
+
+
+def test_efforts_are_compared_with_the_first_and_costlier_files_with_the_one_before():
+    curve = [(10, 0.1, 27), (40, 0.3, 30), (70, 0.9, 34), (95, 2.0, 39)]
+    shares = {0: 1.0, 3: 0.9, 4: 0.8}
+    costs = {0: (5, 5, 5, 5), 3: (4, 4, 4, 5), 4: (4.5, 3, 3, 3)}
+    rows = [
+        row_of_effort(number, image, quality, share * bpp, psnr, cost, seconds=1.0 + number)
+        for number, share in shares.items()
+        for image in ("a.png", "b.png")
+        for (quality, bpp, psnr), cost in zip(curve, costs[number], strict=True)
+    ]
+    first, nudged, searched = effort.levels(rows)
+    assert (first.bd_rate, first.costlier) == (0, 0)
+    assert nudged.bd_rate == pytest.approx(-10) and nudged.worst == pytest.approx(-10) and nudged.costlier == 0
+    assert searched.bd_rate == pytest.approx(-20) and searched.costlier == 2 and searched.seconds == 5
+    assert "| 4      | -20.00 % |" in effort.table([first, nudged, searched])
+
+
+def test_efforts_are_measured_once_and_the_memory_is_that_of_a_fresh_process(tmp_path, monkeypatch):
+    asked = []
+
+    def in_fresh_process(function, tasks):
+        assert function is effort.measure_some
+        asked.append([(task.effort, task.path.name, task.quality) for task in tasks])
+        rows = [row_of_effort(t.effort, t.path.name, t.quality, t.quality, 20 + t.quality, 1) for t in tasks]
+        return [
+            dict.fromkeys(effort.COLUMNS, "0") | row | task.identity() for row, task in zip(rows, tasks, strict=True)
+        ]
+
+    monkeypatch.setattr(common, "in_fresh_process", in_fresh_process)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    tasks = [effort.Task("s", e, tmp_path / n, q) for e in (0, 3) for n in ("a.png", "b.png") for q in (10.0, 40.0)]
+    assert len(effort.measure_all(tasks, tmp_path / "rows.csv")) == 8
+    assert asked[0] == [(0, "a.png", 10.0), (0, "a.png", 40.0)] and len(asked) == 4
+    assert len(effort.measure_all(tasks, tmp_path / "rows.csv")) == 8 and len(asked) == 4
 
 
 def test_scaling_has_a_row_for_each_size_and_direction(tmp_path):

@@ -28,7 +28,7 @@ from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
 from vlae_codec.models.vlae import VLAE
-from vlae_codec.refine import BIT_PRICE, DEFAULT_EFFORT, EFFORT_MAX, Choice
+from vlae_codec.refine import DEFAULT_EFFORT, EFFORT_MAX, Choice
 from vlae_codec.segments import Reader
 from vlae_codec.tiles import Box
 from vlae_codec.timing import Stages, Stopwatch
@@ -86,7 +86,7 @@ def encode(
         raise UsageError(f"effort {effort}; 0 to {EFFORT_MAX} is possible")
     watch, loaded, level = Stopwatch(stages), models.load(model), round(quality * 10)
     height, width = picture.pixels.shape[:2]
-    bit_price = BIT_PRICE if effort else 0.0
+    bit_price = refine.bit_price(loaded.tune, effort, transforms.rate_index(level))
     source = Source(loaded, picture.pixels, level, precision, watch)
     y: Latents = source.analysed if effort < refine.NUDGING_EFFORT else source.nudged
     if effort >= refine.LEAST_EFFORT:
@@ -170,8 +170,7 @@ class Source:
 
     def problem(self, networks: VLAE) -> refine.Problem:
         """What is searched for, of these networks of the model."""
-        measure = distortion.DISTORTIONS[self.model.tune]
-        return refine.Problem(networks, self.pixels, transforms.rate_index(self.level), measure)
+        return refine.Problem(networks, self.pixels, transforms.rate_index(self.level), self.model.tune)
 
     def _analysed(self, box: Box, precision: torch.dtype) -> Floats:
         seen = box.grown(self.model.transforms.config.analysis_halo, self.whole.size)
@@ -216,6 +215,8 @@ def shown(
     for number, tile in enumerate(parts):
         seen = tile.grown(halo, size)
         y = latents(seen)
+        if len(parts) > 1:
+            give_back_memory()
         with watch("synthesis"):
             found = transforms.synthesise(model, y, header, precision)
         kept = tile.pixels.common(wanted)

@@ -39,7 +39,9 @@ def dissimilarity(shown: Tensor, picture: Tensor) -> Tensor:
     import pytorch_msssim
 
     with torch.autocast(picture.device.type, enabled=False):
-        pair = [_enlarged(x.float() + 0.5).contiguous() for x in (shown, picture)]
+        # Depthwise convolutions, of which all is made, take a third of the time in channels_last; `contiguous` would
+        # keep strides that do not count as such.
+        pair = [(_enlarged(x.float()) + 0.5).clone(memory_format=torch.channels_last) for x in (shown, picture)]
         similarity: Tensor = pytorch_msssim.ms_ssim(*pair, data_range=1, size_average=False)
     return MS_SSIM_UNIT * (1 - similarity)
 

@@ -14,6 +14,7 @@ and what lies around a window stays as it is.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlae_codec import tiles
-from vlae_codec.distortion import Distortion, squared_error
+from vlae_codec.distortion import DISTORTIONS
 from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.vlae import VLAE, interval_bits, kl_bits
 from vlae_codec.tiles import Box
@@ -43,9 +44,7 @@ EFFORT_MAX, DEFAULT_EFFORT = 9, 3
 NUDGING_EFFORT, LEAST_EFFORT = 3, 4
 """The effort that takes one step, and the first that searches."""
 LEAST_STEPS = 32  # of the first effort that searches; each further one takes twice as many
-BIT_PRICE, FINAL_BIT_PRICE = 1 / 36, 1 / 80
-"""Squared steps that a bit may cost when latents are rounded at last, without and after a search."""
-NUDGES = (0.006, 0.024)  # squared steps per bit that y is nudged by at rate index 0 and 1; log-linear between
+FINAL_BIT_PRICE = 1 / 80  # squared steps that a bit may cost when latents are rounded after a search
 NUDGE_MAX = 0.5  # steps; a picture that the networks have never seen the like of must not be thrown far
 
 SMALL, MOST_CHECKED = 1 << 14, 1 << 22
@@ -53,18 +52,39 @@ SMALL, MOST_CHECKED = 1 << 14, 1 << 22
 NEARLY_EMPTY = 0.04  # bits per pixel
 
 
+class Rounding(NamedTuple):
+    """How latents are rounded without a search, as measured to be best. Of two numbers the first is for rate index 0,
+    the second for 1; between them it is log-linear.
+
+    price: squared steps that a bit may cost in rounding what the analysis gives. nudge: squared steps per bit that y
+    is nudged by. nudged_price: what a bit may cost in rounding it then.
+    """
+
+    price: float
+    nudge: tuple[float, float]
+    nudged_price: tuple[float, float]
+
+
+ROUNDINGS = {
+    "psnr": Rounding(1 / 80, (0.012, 0.03), (1 / 36, 1 / 18)),
+    # MS-SSIM is not a squared error: by how much less a latent may be exact says little about it.
+    "ssim": Rounding(0.0, (0.01, 0.01), (1 / 28, 1 / 28)),
+}
+"""By what a model is tuned for."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is searched for: the latents of a picture that are best for `model` at `rate`.
 
     model: transforms and prior in floating point. pixels: (H, W, 1 or 3) uint8. rate: (1,) rate index.
-    distortion: what is to be small besides the bits.
+    tune: what is to be small besides the bits, a key of `DISTORTIONS`.
     """
 
     model: VLAE
     pixels: NDArray[np.uint8]
     rate: Tensor
-    distortion: Distortion = squared_error
+    tune: str = "psnr"
 
     def picture(self, region: Box) -> Tensor:
         """The pixels of a region of latents, (1, 1 or 3, height, width) in ±0.5."""
@@ -77,7 +97,7 @@ class Problem:
         shown = self.model.synthesis(y.contiguous(memory_format=torch.channels_last), self.rate)[..., :height, :width]
         if picture.shape[1] == 1:
             shown = shown.mean(1, keepdim=True)
-        distortion = self.distortion(shown, picture).squeeze() * (height * width)
+        distortion = DISTORTIONS[self.tune](shown, picture).squeeze() * (height * width)
         return self.model.config.rate_to_lambda(self.rate).squeeze() * distortion
 
 
@@ -101,15 +121,32 @@ def choices(problem: Problem, y: Floats, nudged: Floats, effort: int, progress: 
         progress: is called with the fraction done.
     """
     yield Choice(y, 0.0)
-    yield Choice(y, BIT_PRICE)
+    yield Choice(y, bit_price(problem.tune, 1, problem.rate))
     if effort >= NUDGING_EFFORT:
-        yield Choice(nudged, BIT_PRICE)
+        yield Choice(nudged, bit_price(problem.tune, NUDGING_EFFORT, problem.rate))
     if effort < LEAST_EFFORT:
         return
     found = refine(problem, nudged, LEAST_STEPS << effort - LEAST_EFFORT, progress)
     # The price of bits is in what was found already; how much is left to be gained by it differs between pictures.
     yield Choice(found, 0.0)
     yield Choice(found, FINAL_BIT_PRICE)
+
+
+def bit_price(tune: str, effort: int, rate: Tensor) -> float:
+    """Squared steps that a bit may cost in rounding at an effort that does not search.
+
+    Args:
+        rate: (1,) rate index.
+    """
+    if effort >= NUDGING_EFFORT:
+        return between(ROUNDINGS[tune].nudged_price, rate)
+    return ROUNDINGS[tune].price if effort else 0.0
+
+
+def between(ends: tuple[float, float], rate: Tensor) -> float:
+    """Log-linear between the value at rate index 0 and that at 1; `rate` is (1,)."""
+    value: float = ends[0] * (ends[1] / ends[0]) ** float(rate)
+    return value
 
 
 def doubtful(bits: float, pixels: int) -> bool:
@@ -131,8 +168,8 @@ def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
         y: (C, rows, columns) of `seen`, which has HALO more latents than the box on each side within the picture.
         box: sides are multiples of a segment's, but for where the picture ends.
     """
-    size, (first, last) = tiles.latent_size(*problem.pixels.shape[:2]), NUDGES
-    step = first * (last / first) ** float(problem.rate)
+    size = tiles.latent_size(*problem.pixels.shape[:2])
+    step = between(ROUNDINGS[problem.tune].nudge, problem.rate)
     out = y.copy()
     for window in box.parts(tiles.SIDE, tiles.SIDE):
         region = window.grown(HALO, size)

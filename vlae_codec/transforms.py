@@ -41,7 +41,7 @@ def synthesise(model: Model, y: Ints, header: Header, precision: torch.dtype) ->
         x = model.transforms.synthesis(latents, rate_index(header.quality))[0]
     if header.gray:
         x = x.mean(0, keepdim=True)
-    pixels: Pixels = x.add(0.5).mul_(255).round_().clamp_(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+    pixels: Pixels = x.add_(0.5).mul_(255).round_().clamp_(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
     return pixels
 
 
