@@ -1,13 +1,14 @@
 """What a slower encoder is worth: `python -m benchmarks.effort FOLDER`.
 
 A folder of pictures in; a csv with a row for each effort, picture and quality, a plot, and a table of BD-rates against
-effort 0, seconds and memory, out. Every file is decoded by the real decoder, each in a process that did nothing else
-before. Rows that the csv has already, of the same picture and source, are not measured again.
+effort 0, seconds and memory, out. Every file is decoded by the real decoder. Each picture at each effort has a process
+that did nothing else before, so that its memory is that effort's. Rows that the csv has already, of the same picture
+and source, are not measured again.
 """
 
-import resource
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
@@ -28,7 +29,8 @@ COLUMNS = (
     *IDENTITY, "width", "height", "bytes", "bpp", "psnr", "lagrangian_bpp", "seconds_encode", "peak_mb",
     "commit", "machine", "date",
 )  # fmt: skip
-HEADER = ("effort", "BD-rate", "worst picture", "seconds", "times effort 0", "MB")
+HEADER = ("effort", "BD-rate", "worst picture", "files that cost more", "seconds", "times effort 0", "MB")
+WARM_UP = 4  # the effort at most, of a small picture
 
 
 class Task(NamedTuple):
@@ -46,6 +48,15 @@ class Task(NamedTuple):
         return dict(zip(IDENTITY, values, strict=True))
 
 
+def measure_some(tasks: Sequence[Task]) -> list[Row]:
+    """The rows of tasks of one picture and effort, after what only a first time takes."""
+    from vlae_codec import codec, images
+
+    pixels, effort = common.read(tasks[0].path)[:64, :64], min(tasks[0].effort, WARM_UP)
+    codec.encode(images.Picture(pixels, alpha=None, metadata={}), tasks[0].quality, effort=effort)
+    return [measure(task) for task in tasks]
+
+
 def measure(task: Task) -> Row:
     """Encode, decode and compare; the seconds are between pixels and bytes, the memory is the process's most."""
     import torch
@@ -53,12 +64,10 @@ def measure(task: Task) -> Row:
     from vlae_codec import codec, images, models
 
     pixels = common.read(task.path)
-    picture = images.Picture(pixels, alpha=None, metadata={})
-    codec.encode(images.Picture(pixels[:64, :64], alpha=None, metadata={}), task.quality, effort=task.effort)
     started = perf_counter()
-    data = codec.encode(picture, task.quality, effort=task.effort).data
+    data = codec.encode(images.Picture(pixels, alpha=None, metadata={}), task.quality, effort=task.effort).data
     seconds = perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    peak = common.peak_megabytes()
     psnr, bpp = metrics.psnr(pixels, codec.decode(data).pixels), 8 * len(data) / (pixels.shape[0] * pixels.shape[1])
     weight = models.load().transforms.config.rate_to_lambda(torch.tensor(task.quality / 100))
     return task.identity() | {
@@ -81,12 +90,18 @@ def measure_all(tasks: Sequence[Task], csv: Path) -> list[Row]:
     common.write_rows(csv, COLUMNS, done.values())
     missing = [task for identity, task in wanted.items() if identity not in done]
     where = common.provenance()
-    measured = (common.in_fresh_process(measure, task) | where for task in missing)
+    measured = (row | where for row in in_fresh_processes(missing))
     for row in tqdm(common.append_rows(csv, COLUMNS, measured), "files", len(missing), disable=None):
         done[tuple(row[column] for column in IDENTITY)] = row
     ordered = [done[identity] for identity in wanted]
     common.write_rows(csv, COLUMNS, ordered)
     return ordered
+
+
+def in_fresh_processes(tasks: Sequence[Task]) -> Iterator[Row]:
+    """The rows of tasks, in their order."""
+    for _, some in groupby(tasks, lambda task: (task.effort, task.path)):
+        yield from common.in_fresh_process(measure_some, list(some))
 
 
 def points(rows: Sequence[Row]) -> list[metrics.Point]:
@@ -98,11 +113,13 @@ def points(rows: Sequence[Row]) -> list[metrics.Point]:
 
 
 class Level(NamedTuple):
-    """An effort: BD-rates in percent of the mean curve and of the worst picture, seconds and megabytes at most."""
+    """An effort: BD-rates in percent of the mean curve and of the worst picture, files of a higher Lagrangian than that
+    of the effort before, seconds and megabytes at most."""
 
     effort: str
     bd_rate: float
     worst: float
+    costlier: int
     seconds: float
     megabytes: float
 
@@ -110,6 +127,7 @@ class Level(NamedTuple):
 def levels(rows: Sequence[Row]) -> list[Level]:
     """Each effort against the first."""
     base, *_ = efforts = list(by(rows, "effort").items())
+    lower = [base, *efforts]
     return [
         Level(
             effort,
@@ -118,10 +136,14 @@ def levels(rows: Sequence[Row]) -> list[Level]:
                 metrics.bd_rate(points(one), points(other))
                 for one, other in zip(by(base[1], "image").values(), by(some, "image").values(), strict=True)
             ),
+            sum(
+                float(row["lagrangian_bpp"]) > float(other["lagrangian_bpp"])
+                for other, row in zip(before, some, strict=True)
+            ),
             fmean(float(row["seconds_encode"]) for row in some),
             max(float(row["peak_mb"]) for row in some),
         )
-        for effort, some in efforts
+        for (_, before), (effort, some) in zip(lower, efforts, strict=False)
     ]
 
 
@@ -136,8 +158,8 @@ def table(found: Sequence[Level]) -> str:
     return common.markdown_table(
         HEADER,
         [
-            (v.effort, f"{v.bd_rate:.2f} %", f"{v.worst:.2f} %", f"{v.seconds:.2f}", f"{v.seconds / first:.2f}",
-             f"{v.megabytes:.0f}")
+            (v.effort, f"{v.bd_rate:.2f} %", f"{v.worst:.2f} %", str(v.costlier), f"{v.seconds:.2f}",
+             f"{v.seconds / first:.2f}", f"{v.megabytes:.0f}")
             for v in found
         ],
     )  # fmt: skip
@@ -184,7 +206,8 @@ def main(
     found = levels(rows)
     where = f"{rows[0]['date']}, {rows[0]['machine']}, {threads} threads, commit {rows[0]['commit']}"
     title = f"{name}, {len(paths[::every])} pictures, qualities {', '.join(f'{q:g}' for q in qualities)}"
-    text = f"# Effort: {title}\n\nReal files; BD-rate against effort {found[0].effort}. {where}.\n\n{table(found)}"
+    what = f"Real files; BD-rate against effort {found[0].effort}, Lagrangian against the effort in the line above"
+    text = f"# Effort: {title}\n\n{what}. {where}.\n\n{table(found)}"
     results.with_suffix(".md").write_text(text, encoding="utf-8")
     draw(plot, title, found)
     click.echo(text)
