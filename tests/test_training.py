@@ -367,3 +367,9 @@ def test_diagnose_says_so_when_the_posterior_has_collapsed(small_vlae: VLAE) -> 
     assert "is alive" in verdict(alive)
     dear = [dataclasses.replace(alive[0], kl=torch.full((4,), 60.0))]
     assert "costs more than it is worth" in verdict(dear)
+
+
+def test_the_crops_of_a_step_have_rates_from_all_parts_of_the_range() -> None:
+    drawn = torch.cat([loop.rates(8, rank, 2) for rank in (0, 1)])
+    assert (drawn * 16).long().sort().values.tolist() == list(range(16))
+    assert not torch.equal(loop.rates(8, 0, 2), loop.rates(8, 0, 2))

@@ -106,7 +106,7 @@ class Trainer:
 
     def train_step(self, x: Tensor, wishes: Wishes) -> tuple[Terms, float, Wishes]:
         """One step on crops (B, 3, H, W): the terms, the norm of the gradient, and the wishes of all processes."""
-        rate = torch.rand(len(x)).to(self.device)
+        rate = rates(len(x), *rank_and_world()).to(self.device)
         self.model.zero_grad(set_to_none=True)
         with self.autocast():
             terms = evaluate(self.model, x, rate, self.config.objective, self.step)
@@ -156,6 +156,15 @@ class Trainer:
             self.model.config, self.config, self.model.state_dict(), self.ema, self.step, self.pixels, self.seconds,
             self.optimizer.state_dict(), random,
         )  # fmt: skip
+
+
+def rates(count: int, rank: int, world: int) -> Tensor:
+    """(count,) rate indices of one process's crops: of all crops of a step one from each of equal parts of 0 to 1.
+
+    Drawn one by one they would make gradients noisier: those of high and of low rates have little in common.
+    """
+    parts = count * world
+    return (torch.arange(rank, parts, world) + torch.rand(count)) / parts
 
 
 @dataclass
