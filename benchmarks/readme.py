@@ -11,7 +11,7 @@ from statistics import median
 
 import click
 
-from benchmarks import bits_back, common, curves, rate_distortion, speed
+from benchmarks import bits_back, common, curves, rate_distortion, scaling, speed, throughput
 from benchmarks.common import Row, markdown_table
 
 README = common.HERE.parent / "README.md"
@@ -21,7 +21,8 @@ BEGIN, END = "<!-- begin figures -->\n", "<!-- end figures -->\n"
 
 def figures(results: Path = RESULTS) -> str:
     """The paragraphs and tables that belong between the markers."""
-    return f"{_rate_distortion(results)}\n{_bits_back(results)}\n{_speed(results)}"
+    parts = (_rate_distortion, _bits_back, _speed, _scaling)
+    return "\n".join(part(results) for part in parts)
 
 
 def _rate_distortion(results: Path) -> str:
@@ -79,6 +80,24 @@ def _speed(results: Path) -> str:
         f"Seconds for a picture of 768x512 (median; {rows[0]['machine']}; vlae with {rows[0]['threads']} threads\n"
         "and the model loaded, the others with one):\n\n" + markdown_table(["codec", *speed.SECONDS_BAR], lines)
     )
+
+
+def _scaling(results: Path) -> str:
+    """What the largest picture took, and what a second process is worth."""
+    rows = common.read_rows(results / "scaling.csv", scaling.COLUMNS)
+    one, two = (
+        float(row["files_per_second"]) for row in common.read_rows(results / "throughput.csv", throughput.COLUMNS)
+    )
+    largest = max(float(row["megapixels"]) for row in rows)
+    took = [
+        f"{row['direction'][:-1]}ing takes {float(row['seconds']):.0f} s and "
+        f"{(float(row['peak_megabytes']) - scaling.pixel_megabytes(row)) / 1000:.2f} GB on top of the pixels"
+        for row in rows
+        if float(row["megapixels"]) == largest
+    ]
+    huge = f"With one thread, at {largest:g} megapixels, {' and '.join(took)}."
+    many = f"Two processes on two cores code {two / one:.2f} times as many files as one."
+    return textwrap.fill(f"{huge} {many}", 118) + "\n"
 
 
 def _seconds(rows: list[Row], codec: str, direction: str) -> str:

@@ -41,7 +41,7 @@ def test_readme_tells_the_settings_that_the_rows_have(tmp_path):
     rows = common.read_rows(
         readme.RESULTS / "rate_distortion-kodak.csv", rate_distortion.COLUMNS, rate_distortion.NEWER
     )
-    for name in ("bits_back-kodak.csv", "speed-kodak.csv"):
+    for name in ("bits_back-kodak.csv", "speed-kodak.csv", "scaling.csv", "throughput.csv"):
         (tmp_path / name).write_bytes((readme.RESULTS / name).read_bytes())
     changed = [row | ({"settings": "method 3"} if row["codec"] == "WebP" else {}) for row in rows]
     common.write_rows(tmp_path / "rate_distortion-kodak.csv", rate_distortion.COLUMNS, changed)
