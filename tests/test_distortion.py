@@ -90,13 +90,11 @@ def test_a_search_is_for_the_distortion_that_the_model_is_tuned_for(
 
 
 def test_the_tuned_model_has_more_ms_ssim_in_fewer_bytes(coffee: Picture) -> None:
-    plain, tuned = (codec.encode(coffee, quality, model=model) for quality, model in ((40, "psnr"), (40, "ssim")))
-    quality = 40.0
-    while len(tuned.data) > len(plain.data):
-        quality -= 2
-        tuned = codec.encode(coffee, quality, model="ssim")
+    plain = codec.encode(coffee, 40)
+    candidates = (codec.encode(coffee, quality, model="ssim") for quality in range(60, 30, -2))
+    tuned = next(encoded for encoded in candidates if len(encoded.data) <= len(plain.data))
     a, b = (metrics.ms_ssim(coffee.pixels, codec.decode(encoded.data).pixels) for encoded in (plain, tuned))
-    assert a is not None and b is not None and metrics.decibels(b) > metrics.decibels(a) + 0.1
+    assert a is not None and b is not None and metrics.decibels(b) > metrics.decibels(a) + 1
 
 
 def test_tune_chooses_the_model_on_the_command_line(

@@ -215,7 +215,7 @@ def shown(
     for number, tile in enumerate(parts):
         seen = tile.grown(halo, size)
         y = latents(seen)
-        if len(parts) > 1:
+        if len(parts) > 1:  # what is free now would be in the way of the activations
             give_back_memory()
         with watch("synthesis"):
             found = transforms.synthesise(model, y, header, precision)
@@ -223,8 +223,6 @@ def shown(
         source, target = kept.within(seen.pixels), kept.within(wanted)
         pixels[target.rows, target.columns] = found[source.rows, source.columns]
         report(progress, (number + 1) / len(parts))
-        if number + 1 < len(parts):
-            give_back_memory()
     return pixels
 
 

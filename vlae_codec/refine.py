@@ -139,13 +139,13 @@ def bit_price(tune: str, effort: int, rate: Tensor) -> float:
         rate: (1,) rate index.
     """
     if effort >= NUDGING_EFFORT:
-        return between(ROUNDINGS[tune].nudged_price, rate)
+        return between(ROUNDINGS[tune].nudged_price, float(rate))
     return ROUNDINGS[tune].price if effort else 0.0
 
 
-def between(ends: tuple[float, float], rate: Tensor) -> float:
-    """Log-linear between the value at rate index 0 and that at 1; `rate` is (1,)."""
-    value: float = ends[0] * (ends[1] / ends[0]) ** float(rate)
+def between(ends: tuple[float, float], share: float) -> float:
+    """The first number at share 0, the second at 1, log-linear between them."""
+    value: float = ends[0] * (ends[1] / ends[0]) ** share
     return value
 
 
@@ -169,7 +169,7 @@ def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
         box: sides are multiples of a segment's, but for where the picture ends.
     """
     size = tiles.latent_size(*problem.pixels.shape[:2])
-    step = between(ROUNDINGS[problem.tune].nudge, problem.rate)
+    step = between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
     out = y.copy()
     for window in box.parts(tiles.SIDE, tiles.SIDE):
         region = window.grown(HALO, size)
@@ -245,10 +245,9 @@ class Window:
     def descend(self, steps: int) -> Iterator[int]:
         """Yields the number of each step once it is done."""
         optimizer = torch.optim.Adam([self.y], LEARNING_RATE)
-        first, last = TEMPERATURES
         for step in range(steps):
             with differentiable(self.y.device):
-                loss = self.cost(first * (last / first) ** (step / steps))
+                loss = self.cost(between(TEMPERATURES, step / steps))
             self.y.grad = torch.autograd.grad(loss, [self.y])[0].nan_to_num()  # MS-SSIM has no slope where it is 0
             optimizer.step()
             yield step
