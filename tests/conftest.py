@@ -17,7 +17,7 @@ torch.set_num_threads(1)  # the models are small, and threads that wait for each
 
 SMALL = Config(
     latent=16, hyper_latent=4, features=16, hyper_width=16, context=16,
-    width8=16, width16=16, blocks8=1, blocks16=1, anchors=3,
+    width8=16, width16=16, analysis_blocks8=1, synthesis_blocks4=1, synthesis_blocks8=1, anchors=3,
 )  # fmt: skip
 
 

@@ -179,7 +179,6 @@ class Synthesis:
     def pixels(self, y: Ints) -> Floats:
         """ŷ in 64ths -> (3, 16 h, 16 w)."""
         x = self.conv("inp", np.exp(self.anchors("log_inverse_gain.values")) * y / 64)
-        x = self.blocks("blocks16", x)
         x = shuffle(self.conv("up8.0", x))
         scale, shift = (self.anchors(f"synthesis_net.blocks8.modulation.{part}.values") for part in ("scale", "shift"))
         x = self.blocks("blocks8.blocks", x * scale + shift)

@@ -214,7 +214,7 @@ def test_a_grown_model_computes_the_same_at_first_and_then_learns_in_its_new_blo
     tmp_path: Path, pictures: list[NDArray[np.uint8]]
 ) -> None:
     parent = run(tmp_path / "small", pictures, loop.beginning(SMALL, QUICK), 3)
-    child = loop.grown(parent, dataclasses.replace(SMALL, blocks4=2, blocks8=3, blocks16=2))
+    child = loop.grown(parent, dataclasses.replace(SMALL, analysis_blocks8=3, synthesis_blocks4=2, synthesis_blocks8=3))
     assert child.step == 0 and child.pixels == parent.pixels
     x, rate = torch.rand(1, 3, 64, 64) - 0.5, torch.tensor([0.4])
     small, large = checkpoint.averaged(parent), checkpoint.averaged(child)
@@ -226,7 +226,7 @@ def test_a_grown_model_computes_the_same_at_first_and_then_learns_in_its_new_blo
     assert float(learned.model["synthesis_net.blocks8.blocks.2.expand.weight"].abs().max()) > 0
 
 
-@pytest.mark.parametrize("sizes", [{"width8": 32}, {"blocks8": 0}])
+@pytest.mark.parametrize("sizes", [{"width8": 32}, {"synthesis_blocks8": 0}])
 def test_growth_is_refused_in_anything_but_numbers_of_blocks(sizes: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="numbers of blocks"):
         loop.grown(loop.beginning(SMALL, QUICK), dataclasses.replace(SMALL, **sizes))

@@ -12,9 +12,9 @@ CELL_ORDER = (0, 2, 3, 1)  # of the four positions of each 2x2 cell
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of a model, saved beside its weights; channels unless said."""
+    """Sizes of a model, saved beside its weights; channels unless said. The number at a name's end is the stride."""
 
-    latent: int = 288
+    latent: int = 320
     hyper_latent: int = 32
     features: int = 192
     hyper_width: int = 128
@@ -22,9 +22,10 @@ class Config:
     width4: int = 48
     width8: int = 192
     width16: int = 320
-    blocks4: int = 1
-    blocks8: int = 4
-    blocks16: int = 3
+    analysis_blocks4: int = 1
+    analysis_blocks8: int = 4
+    synthesis_blocks4: int = 3
+    synthesis_blocks8: int = 8
     anchors: int = 8
     lambda_low: float = 0.0005
     lambda_high: float = 0.5
@@ -32,12 +33,12 @@ class Config:
     @property
     def analysis_halo(self) -> int:
         """How many latents' pixels on each side of its own a latent depends on: each block sees one position far."""
-        return -(-(4 * self.blocks4 + 8 * self.blocks8 + 16 * self.blocks16) // 16)
+        return -(-(4 * self.analysis_blocks4 + 8 * self.analysis_blocks8) // 16)
 
     @property
     def synthesis_halo(self) -> int:
         """How many latents on each side of its own a pixel depends on; the last convolution sees a position, too."""
-        return -(-(4 * (self.blocks4 + 1) + 8 * self.blocks8 + 16 * self.blocks16) // 16)
+        return -(-(4 * (self.synthesis_blocks4 + 1) + 8 * self.synthesis_blocks8) // 16)
 
     def rate_to_lambda(self, rate: Tensor) -> Tensor:
         """λ of the loss bits/pixel + λ·MSE (0..255 scale) for rate indices 0 to 1; log-linear."""

@@ -62,19 +62,17 @@ class Analysis(nn.Module):
 
     def __init__(self, c: Config):
         super().__init__()
-        self.stem = nn.Sequential(nn.PixelUnshuffle(4), *(ResidualBlock(c.width4) for _ in range(c.blocks4)))
+        self.stem = nn.Sequential(nn.PixelUnshuffle(4), *(ResidualBlock(c.width4) for _ in range(c.analysis_blocks4)))
         self.down8 = nn.Conv2d(c.width4, c.width8, 2, stride=2)
-        self.blocks8 = ModulatedBlocks(c.anchors, c.width8, c.blocks8)
+        self.blocks8 = ModulatedBlocks(c.anchors, c.width8, c.analysis_blocks8)
         self.down16 = nn.Conv2d(c.width8, c.width16, 2, stride=2)
-        self.blocks16 = nn.Sequential(*(ResidualBlock(c.width16) for _ in range(c.blocks16)))
         self.out = PreciseConv2d(c.width16, c.latent, 1)
         for conv in (self.down8, self.down16, self.out):
             initialise(conv)
 
     def forward(self, x: Tensor, rate: Tensor) -> Tensor:
         """As the class says; `rate` is (B,)."""
-        h = self.down16(self.blocks8(self.down8(self.stem(x)), rate))
-        y: Tensor = self.out(self.blocks16(h))
+        y: Tensor = self.out(self.down16(self.blocks8(self.down8(self.stem(x)), rate)))
         return y
 
 
@@ -84,11 +82,10 @@ class Synthesis(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.inp = PreciseConv2d(c.latent, c.width16, 1)
-        self.blocks16 = nn.Sequential(*(ResidualBlock(c.width16) for _ in range(c.blocks16)))
         self.up8 = nn.Sequential(nn.Conv2d(c.width16, 4 * c.width8, 1), nn.PixelShuffle(2))
-        self.blocks8 = ModulatedBlocks(c.anchors, c.width8, c.blocks8)
+        self.blocks8 = ModulatedBlocks(c.anchors, c.width8, c.synthesis_blocks8)
         self.up4 = nn.Sequential(nn.Conv2d(c.width8, 4 * c.width4, 1), nn.PixelShuffle(2))
-        self.blocks4 = nn.Sequential(*(ResidualBlock(c.width4) for _ in range(c.blocks4)))
+        self.blocks4 = nn.Sequential(*(ResidualBlock(c.width4) for _ in range(c.synthesis_blocks4)))
         self.out = nn.Conv2d(c.width4, 48, 3, padding=1)
         for conv in (self.inp, self.up8, self.up4, self.out):
             initialise(conv)
@@ -99,7 +96,7 @@ class Synthesis(nn.Module):
         h = self.inp(y)
         if torch.is_autocast_enabled(h.device.type):
             h = h.to(torch.get_autocast_dtype(h.device.type))
-        h = self.up4(self.blocks8(self.up8(self.blocks16(h)), rate))
+        h = self.up4(self.blocks8(self.up8(h), rate))
         return F.pixel_shuffle(self.out(self.blocks4(h)), 4)
 
 
