@@ -66,9 +66,9 @@ class Rounding(NamedTuple):
 
 
 ROUNDINGS = {
-    "psnr": Rounding(1 / 80, (0.012, 0.03), (1 / 36, 1 / 18)),
+    "psnr": Rounding(1 / 80, (0.009, 0.026), (1 / 55, 1 / 20)),
     # MS-SSIM is not a squared error: by how much less a latent may be exact says little about it.
-    "ssim": Rounding(0.0, (0.01, 0.01), (1 / 28, 1 / 28)),
+    "ssim": Rounding(0.0, (0.008, 0.01), (1 / 36, 1 / 36)),
 }
 """By what a model is tuned for."""
 
