@@ -199,7 +199,8 @@ def main(
     """Measure vlae's efforts on the pictures of FOLDER, or on photographs that come with scikit-image."""
     common.use_threads(threads)
     name, paths = common.pictures(folder)
-    results, plot = out / "results" / f"effort-{name}", out / "figures" / f"effort-{name}"
+    stem = f"effort-{name}" + (f"-every-{every}" if every > 1 else "")
+    results, plot = out / "results" / stem, out / "figures" / stem
     source = common.source_digest()
     tasks = [Task(source, int(e), path, q) for e in efforts for path in paths[::every] for q in qualities]
     rows = measure_all(tasks, results.with_suffix(".csv"))

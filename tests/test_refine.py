@@ -1,11 +1,15 @@
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from vlae_codec import codec, models, refine, tiles, transforms
+from vlae_codec import bitsback, codec, models, refine, tiles, transforms
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
+from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
 from vlae_codec.refine import Choice
 from vlae_codec.timing import Stopwatch
@@ -111,8 +115,28 @@ def test_without_noise_the_search_counts_what_the_codec_counts(use_small_model: 
     with torch.no_grad():
         y = transforms.analyse(use_small_model, pixels, LEVEL, torch.float32)
         (segment,) = tiles.segments(*pixels.shape[:2])
-        counted = float(refine.Window(problem, torch.from_numpy(y)[None], segment, segment).cost(1e-4))
+        window = refine.Window(problem, torch.from_numpy(y)[None], segment, segment)
+        counted = float(window.cost(partial(window.rounded, temperature=1e-4), []))
         assert counted == pytest.approx(codec.lagrangian(use_small_model, pixels, Choice(y, 0.0), LEVEL), rel=0.02)
+
+
+def test_latents_that_can_still_move_make_up_for_those_that_are_rounded(photo: Pixels) -> None:
+    pixels, model = np.ascontiguousarray(photo[100:228, 200:328]), models.load()
+    problem, _, y = nudged(model, pixels)
+    problem = replace(problem, model=floating(model))
+    settled = refine.refine(problem, y, 0, lambda done: None)
+    together, one_by_one = (codec.lagrangian(model, pixels, Choice(latents, 0.0), LEVEL) for latents in (y, settled))
+    bits = codec.encode(Picture(pixels, None, {}), LEVEL / 10, effort=0).ledger.theoretical
+    assert one_by_one < together - 0.02 * bits
+
+
+def test_the_codec_keeps_what_a_search_has_rounded(photo: Pixels) -> None:
+    pixels, model = crop(photo, 96, 128), models.load()
+    problem, _, y = nudged(model, pixels)
+    found = refine.refine(replace(problem, model=floating(model)), y, 0, lambda done: None)
+    coding = SegmentModel(model.prior, (6, 8), LEVEL)
+    kept = coding.merge(bitsback.quantise(coding.split(found), coding, 0.0).values) / 64
+    assert np.abs(kept - found).max() < 0.25 and np.abs(found - y).max() > 0.4
 
 
 @pytest.mark.parametrize("size", [(512, 768), (768, 512), (2000, 1500), (16, 16), (1025, 3)])
@@ -149,6 +173,6 @@ def test_no_effort_is_worse_than_a_lower_one_where_there_is_next_to_nothing_to_c
 ) -> None:
     ramp = np.linspace(0, 255, width)[None, :, None] if value is None else np.array(value)
     pixels = np.ascontiguousarray(np.broadcast_to(ramp.astype(np.uint8), (height, width, 3)))
-    files = [codec.encode(Picture(pixels, None, {}), quality, effort=effort, bits_back=False) for effort in (0, 1, 3)]
+    files = [codec.encode(Picture(pixels, None, {}), quality, effort=effort) for effort in (0, 1, 3)]
     costs = [lagrangian_of(file.data, pixels, quality) for file in files]
     assert costs[2] <= costs[1] + 8 and costs[1] <= costs[0] + 8  # of z there are several that are as good

@@ -6,14 +6,17 @@
 D is the distortion that the model was tuned for, summed over the pixels.
 
 In the search each latent is rounded up or down at random, softly, with a temperature that falls (SGA: Yang, Bamler,
-Mandt, 2020, https://arxiv.org/abs/2006.04240); afterwards the codec rounds as it always does. Pixels and y in, y out:
-file format and decoder know nothing of it. Memory does not grow with the picture: it is worked on window by window,
-and what lies around a window stays as it is.
+Mandt, 2020, https://arxiv.org/abs/2006.04240). Then group after group is rounded for good, and before each the latents
+that still can move go one step down the gradient, to make up for what rounding the groups before did. Pixels and y in,
+y out: file format and decoder know nothing of it. Memory does not grow with the picture: it is worked on window by
+window, and what lies around a window stays as it is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +28,13 @@ from torch.nn import functional as F
 from vlae_codec import tiles
 from vlae_codec.distortion import DISTORTIONS
 from vlae_codec.models.blocks import fast_bfloat16
+from vlae_codec.models.config import GROUPS
 from vlae_codec.models.vlae import VLAE, interval_bits, kl_bits
 from vlae_codec.tiles import Box
 
 Floats = NDArray[np.float32]
 Progress = Callable[[float], None]
+Rounded = Callable[[Tensor], Tensor]
 
 WINDOW = (32, 48)  # latents that are searched at once: a picture of 768x512 pixels, or of 512x768
 HALO = 4  # latents around a window whose pixels and bits are counted, too
@@ -44,7 +49,7 @@ EFFORT_MAX, DEFAULT_EFFORT = 9, 3
 NUDGING_EFFORT, LEAST_EFFORT = 3, 4
 """The effort that takes one step, and the first that searches."""
 LEAST_STEPS = 32  # of the first effort that searches; each further one takes twice as many
-FINAL_BIT_PRICE = 1 / 80  # squared steps that a bit may cost when latents are rounded after a search
+SETTLING = 0.6  # length of the steps while groups are rounded for good, against that of `nudge`
 NUDGE_MAX = 0.5  # steps; a picture that the networks have never seen the like of must not be thrown far
 
 SMALL, MOST_CHECKED = 1 << 14, 1 << 22
@@ -126,10 +131,8 @@ def choices(problem: Problem, y: Floats, nudged: Floats, effort: int, progress: 
         yield Choice(nudged, bit_price(problem.tune, NUDGING_EFFORT, problem.rate))
     if effort < LEAST_EFFORT:
         return
-    found = refine(problem, nudged, LEAST_STEPS << effort - LEAST_EFFORT, progress)
-    # The price of bits is in what was found already; how much is left to be gained by it differs between pictures.
-    yield Choice(found, 0.0)
-    yield Choice(found, FINAL_BIT_PRICE)
+    # The price of bits is in what was found already.
+    yield Choice(refine(problem, nudged, LEAST_STEPS << effort - LEAST_EFFORT, progress), 0.0)
 
 
 def bit_price(tune: str, effort: int, rate: Tensor) -> float:
@@ -204,13 +207,15 @@ def refine(problem: Problem, y: Floats, steps: int, progress: Progress) -> Float
     Args:
         y: (C, h, w) in steps of quantisation, not rounded.
         progress: is called with the fraction done.
+    Returns:
+        (C, h, w), rounded about what the prior in floating point predicts.
     """
     out = torch.from_numpy(y.copy())[None]
     windows = [(segment, box) for segment in tiles.segments(*problem.pixels.shape[:2]) for box in cut(segment)]
     for number, (segment, box) in enumerate(windows):
         window = Window(problem, out, segment, box)
-        for step in window.descend(steps):
-            progress((number + (step + 1) / steps) / len(windows))
+        for done, _ in enumerate(chain(window.descend(steps), window.settle()), 1):
+            progress((number + done / (steps + GROUPS)) / len(windows))
         out[..., box.rows, box.columns] = window.y.detach()
     refined: Floats = out[0].numpy()
     return refined
@@ -242,40 +247,79 @@ class Window:
         self.inside = problem.model.split(F.pad(torch.ones(1, around.shape[1], height, width), self.pad))
         self.noise = torch.Generator().manual_seed(0)
 
-    def descend(self, steps: int) -> Iterator[int]:
-        """Yields the number of each step once it is done."""
+    def descend(self, steps: int) -> Iterator[None]:
+        """Move down the slope of what random rounding gives; yields after each step."""
         optimizer = torch.optim.Adam([self.y], LEARNING_RATE)
         for step in range(steps):
-            with differentiable(self.y.device):
-                loss = self.cost(between(TEMPERATURES, step / steps))
-            self.y.grad = torch.autograd.grad(loss, [self.y])[0].nan_to_num()  # MS-SSIM has no slope where it is 0
+            self.y.grad = self.slope(partial(self.rounded, temperature=between(TEMPERATURES, step / steps)), [])
             optimizer.step()
-            yield step
+            yield
 
-    def cost(self, temperature: float) -> Tensor:
-        """The Lagrangian in bits, with latents rounded at random."""
-        y = self.around.clone()
-        y[..., self.box.rows, self.box.columns] = self.y
-        coded, bits = self.coding(y[..., self.coded.rows, self.coded.columns], temperature)
+    def settle(self) -> Iterator[None]:
+        """Round group after group, those that can still move making up for it; yields after each."""
+        problem, settled = self.problem, list[Tensor]()
+        step = SETTLING * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
+        predict = problem.model.predictor(problem.rate)  # in float32, near enough to the codec's integers
+        for number, inside in enumerate(self.inside):
+            slope = self.slope(lambda x: x, settled)
+            with torch.no_grad():
+                self.y -= (step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
+                group = self.groups(self.latents())[number]
+                mean = predict(settled[-1]).mean if settled else torch.zeros_like(group)
+                settled.append((mean + (group - mean).round()) * inside)
+            yield
+        inner = self.box.within(self.coded)
+        self.y = self.merged(settled)[..., inner.rows, inner.columns]
+
+    def slope(self, rounded: Rounded, settled: Sequence[Tensor]) -> Tensor:
+        """Derivative of the Lagrangian in bits by the latents of the box."""
+        with differentiable(self.y.device):
+            cost = self.cost(rounded, settled)
+        return torch.autograd.grad(cost, self.y)[0].nan_to_num()  # MS-SSIM has no slope where it is 0
+
+    def cost(self, rounded: Rounded, settled: Sequence[Tensor]) -> Tensor:
+        """The Lagrangian in bits.
+
+        Args:
+            rounded: what becomes of the distance of latents from their mean.
+            settled: ŷ of the first groups, as many as are rounded for good.
+        """
+        y = self.latents()
+        kept, bits = self.coding(y, rounded, settled)
         y = y.round()
-        y[..., self.coded.rows, self.coded.columns] = coded
+        y[..., self.coded.rows, self.coded.columns] = self.merged(kept)
         return bits + self.problem.price(y, self.picture)
 
-    def coding(self, y: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """ŷ (1, latent, h, w) and its bits: as the codec codes it, but for the random rounding and z at its mean."""
+    def coding(self, y: Tensor, rounded: Rounded, settled: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Groups of ŷ and their bits: as the codec codes them, but for the rounding and z at its mean."""
         model, rate = self.problem.model, self.problem.rate
-        height, width = self.coded.size
-        first, *rest = model.split(F.pad(y, self.pad))
-        groups = [self.rounded(first, temperature) * self.inside[0]]
-        q = model.posterior(groups[0])
+        first, *rest = self.groups(y)
+        kept = [settled[0] if settled else rounded(first) * self.inside[0]]
+        q = model.posterior(kept[0])
         bits = kl_bits(q, model.prior()).sum()
-        bits = bits + (interval_bits(groups[0], model.first_likelihood(q.mean, rate)) * self.inside[0]).sum()
+        bits = bits + (interval_bits(kept[0], model.first_likelihood(q.mean, rate)) * self.inside[0]).sum()
         predict = model.predictor(rate)
-        for group, mask in zip(rest, self.inside[1:], strict=True):
-            p = predict(groups[-1])
-            groups.append((p.mean + self.rounded(group - p.mean, temperature)) * mask)
-            bits = bits + (interval_bits(groups[-1], p) * mask).sum()
-        return model.merge(groups)[..., :height, :width], bits
+        for number, (group, inside) in enumerate(zip(rest, self.inside[1:], strict=True), 1):
+            p = predict(kept[-1])
+            free = number >= len(settled)
+            kept.append((p.mean + rounded(group - p.mean)) * inside if free else settled[number])
+            bits = bits + (interval_bits(kept[-1], p) * inside).sum()
+        return kept, bits
+
+    def latents(self) -> Tensor:
+        """y of the region, (1, latent, rows, columns)."""
+        y = self.around.clone()
+        y[..., self.box.rows, self.box.columns] = self.y
+        return y
+
+    def groups(self, y: Tensor) -> list[Tensor]:
+        """Of the latents that are coded."""
+        return self.problem.model.split(F.pad(y[..., self.coded.rows, self.coded.columns], self.pad))
+
+    def merged(self, groups: Sequence[Tensor]) -> Tensor:
+        """Undo `groups`."""
+        height, width = self.coded.size
+        return self.problem.model.merge(groups)[..., :height, :width]
 
     def rounded(self, x: Tensor, temperature: float) -> Tensor:
         """Between floor and ceiling, nearer to the one that chance prefers; both more so at lower temperatures."""
