@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,6 +166,27 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 def test_a_crop_that_the_networks_cannot_halve_is_refused() -> None:
     config = dataclasses.replace(QUICK, crop=100)
     with pytest.raises(UsageError, match="multiple of 64"):
+        loop.Trainer(loop.beginning(SMALL, config), config, CPU)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+def test_a_compiled_step_is_the_step(pictures: list[NDArray[np.uint8]]) -> None:
+    found = []
+    for compiled in (False, True):
+        config = dataclasses.replace(QUICK, compile=compiled)
+        trainer = loop.Trainer(loop.beginning(SMALL, config), config, CPU)
+        assert (trainer.model.synthesis_net._compiled_call_impl is not None) == compiled
+        torch.manual_seed(0)
+        x = Crops(pictures, 64).draw(2).contiguous(memory_format=torch.channels_last)
+        terms, norm, _ = trainer.train_step(x, loop.Wishes(stop=False, save=False))
+        found.append((float(terms.loss.detach()), norm))
+    assert found[1] == pytest.approx(found[0], rel=0.01)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    config = dataclasses.replace(QUICK, compile=True)
+    with pytest.raises(UsageError, match="no C\\+\\+ compiler"):
         loop.Trainer(loop.beginning(SMALL, config), config, CPU)
 
 

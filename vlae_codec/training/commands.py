@@ -66,6 +66,7 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @setting("beta", "Weight of the KL of z; 1 is the ELBO.", default=REMEDIES.beta)
 @setting("kl-annealing", "Steps over which that weight rises from 0.", default=REMEDIES.kl_annealing)
 @setting("free-bits", "Bits per channel and position of z that cost nothing.", default=REMEDIES.free_bits)
+@click.option("--compile", is_flag=True, help="Fuse operations with torch.compile; on a CPU it needs a C++ compiler.")
 @click.option("--tune", type=click.Choice(TUNES), default=TUNES[0], show_default=True, help="What the distortion is.")
 def train(folder: Path, out: Path, branch: Path | None, config: Path | None, **options: Any) -> None:
     """Train on the photographs below FOLDER, or go on with the run in --out.

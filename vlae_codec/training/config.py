@@ -41,6 +41,7 @@ class TrainConfig:
     seed: int = 0
     log_steps: int = 100
     checkpoint_seconds: float = 240.0
+    compile: bool = False  # let torch.compile fuse what lies between convolutions
     objective: Objective = Objective()
 
     def rate_at(self, step: int) -> float:

@@ -7,6 +7,7 @@ current step with a checkpoint; a killed run loses what came after the last one,
 
 import dataclasses
 import os
+import shutil
 import signal
 import sys
 import time
@@ -79,6 +80,8 @@ class Trainer:
         start: the checkpoint to go on from; its `random` is used only by as many processes as wrote it.
         config: settings from here on; may differ from the checkpoint's.
         device: where to compute.
+    Raises:
+        UsageError: a crop that the model cannot take; no C++ compiler where one is asked for.
     """
 
     def __init__(self, start: Checkpoint, config: TrainConfig, device: torch.device):
@@ -86,10 +89,15 @@ class Trainer:
             raise UsageError(f"crop {config.crop} is not a multiple of {STRIDE} pixels")
         if config.objective.tune == "ssim" and config.crop < MS_SSIM_SIDE:
             raise UsageError(f"crop {config.crop}; MS-SSIM needs at least {MS_SSIM_SIDE} pixels")
+        if config.compile and device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+            raise UsageError("no C++ compiler; torch.compile needs one (g++, or what CXX names)")
         self.config, self.device = config, device
         self.step, self.pixels, self.seconds = start.step, start.pixels, start.seconds
         self.model = VLAE(start.model_config).to(device)
         self.model.load_state_dict(start.model)
+        if config.compile:
+            for part in (self.model.analysis_net, self.model.synthesis_net, *self.model.contexts):
+                part.compile()
         self.parameters = dict(self.model.named_parameters())
         self.ema = {name: start.ema[name].to(device) for name in self.parameters}
         self.optimizer = MuonAdam(self.parameters.items())
