@@ -6,11 +6,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vlae_codec import bitsback, codec, models, refine, tiles, transforms
+from vlae_codec import bitsback, codec, models, refine, search, tiles, transforms
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
+from vlae_codec.problem import Problem
 from vlae_codec.refine import Choice
 from vlae_codec.timing import Stopwatch
 
@@ -24,7 +25,7 @@ def crop(photo: Pixels, height: int, width: int, channels: int = 3) -> Pixels:
 
 def costs(model: models.Model, pixels: Pixels, effort: int) -> tuple[float, float, float, float]:
     """The Lagrangians of efforts 0, 1 and 3 and of what this one finds, in bits."""
-    problem = refine.Problem(floating(model), pixels, transforms.rate_index(LEVEL))
+    problem = Problem(floating(model), pixels, transforms.rate_index(LEVEL))
     source = codec.Source(model, pixels, LEVEL, torch.float32, Stopwatch(None))
     with torch.no_grad():
         y, nudged = source.analysed(source.whole), source.nudged(source.whole)
@@ -51,9 +52,9 @@ def test_a_longer_search_finds_better_latents(use_small_model: models.Model, pho
     assert short[:3] == long[:3] and long[3] < short[3]
 
 
-def nudged(model: models.Model, pixels: Pixels) -> tuple[refine.Problem, NDArray[np.float32], NDArray[np.float32]]:
+def nudged(model: models.Model, pixels: Pixels) -> tuple[Problem, NDArray[np.float32], NDArray[np.float32]]:
     """A problem, what the analysis gives and what a nudge makes of it."""
-    problem = refine.Problem(model.transforms, pixels, transforms.rate_index(LEVEL))
+    problem = Problem(model.transforms, pixels, transforms.rate_index(LEVEL))
     with torch.no_grad():
         y, whole = transforms.analyse(model, pixels, LEVEL, torch.float32), tiles.whole(*pixels.shape[:2])
         return problem, y, refine.nudge(problem, y, whole, whole)
@@ -82,7 +83,7 @@ def test_what_costs_least_is_kept_even_if_the_search_fails(
     use_small_model: models.Model, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = Picture(crop(photo, 60, 90), None, {})
-    monkeypatch.setattr(refine, "LEARNING_RATE", 100.0)
+    monkeypatch.setattr(search, "LEARNING_RATE", 100.0)
     lower = [codec.encode(picture, 60, effort=effort).data for effort in (0, 3)]
     assert codec.encode(picture, 60, effort=4).data in lower
 
@@ -111,11 +112,11 @@ def test_progress_of_a_search_rises_to_one(use_small_model: models.Model, photo:
 
 def test_without_noise_the_search_counts_what_the_codec_counts(use_small_model: models.Model, photo: Pixels) -> None:
     pixels = crop(photo, 100, 120)
-    problem = refine.Problem(floating(use_small_model), pixels, transforms.rate_index(LEVEL))
+    problem = Problem(floating(use_small_model), pixels, transforms.rate_index(LEVEL))
     with torch.no_grad():
         y = transforms.analyse(use_small_model, pixels, LEVEL, torch.float32)
         (segment,) = tiles.segments(*pixels.shape[:2])
-        window = refine.Window(problem, torch.from_numpy(y)[None], segment, segment)
+        window = search.Window(problem, torch.from_numpy(y)[None], segment, segment)
         counted = float(window.cost(partial(window.rounded, temperature=1e-4), []))
         assert counted == pytest.approx(codec.lagrangian(use_small_model, pixels, Choice(y, 0.0), LEVEL), rel=0.02)
 
@@ -124,7 +125,7 @@ def test_latents_that_can_still_move_make_up_for_those_that_are_rounded(photo: P
     pixels, model = np.ascontiguousarray(photo[100:228, 200:328]), models.load()
     problem, _, y = nudged(model, pixels)
     problem = replace(problem, model=floating(model))
-    settled = refine.refine(problem, y, 0, lambda done: None)
+    settled = search.search(problem, y, 0, lambda done: None)
     together, one_by_one = (codec.lagrangian(model, pixels, Choice(latents, 0.0), LEVEL) for latents in (y, settled))
     bits = codec.encode(Picture(pixels, None, {}), LEVEL / 10, effort=0).ledger.theoretical
     assert one_by_one < together - 0.02 * bits
@@ -133,7 +134,7 @@ def test_latents_that_can_still_move_make_up_for_those_that_are_rounded(photo: P
 def test_the_codec_keeps_what_a_search_has_rounded(photo: Pixels) -> None:
     pixels, model = crop(photo, 96, 128), models.load()
     problem, _, y = nudged(model, pixels)
-    found = refine.refine(replace(problem, model=floating(model)), y, 0, lambda done: None)
+    found = search.search(replace(problem, model=floating(model)), y, 0, lambda done: None)
     coding = SegmentModel(model.prior, (6, 8), LEVEL)
     kept = coding.merge(bitsback.quantise(coding.split(found), coding, 0.0).values) / 64
     assert np.abs(kept - found).max() < 0.25 and np.abs(found - y).max() > 0.4
@@ -143,14 +144,14 @@ def test_the_codec_keeps_what_a_search_has_rounded(photo: Pixels) -> None:
 def test_windows_cover_every_latent_once(size: tuple[int, int]) -> None:
     seen = np.zeros(tiles.latent_size(*size), int)
     for segment in tiles.segments(*size):
-        for box in refine.cut(segment):
+        for box in search.cut(segment):
             seen[box.rows, box.columns] += 1
             assert box.size[0] * box.size[1] <= 32 * 48
     assert (seen == 1).all()
 
 
 def test_a_picture_of_kodak_is_one_window() -> None:
-    assert [len(refine.cut(segment)) for segment in tiles.segments(512, 768) + tiles.segments(768, 512)] == [1, 1]
+    assert [len(search.cut(segment)) for segment in tiles.segments(512, 768) + tiles.segments(768, 512)] == [1, 1]
 
 
 @pytest.mark.parametrize("effort", [-1, 10])

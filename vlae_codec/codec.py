@@ -28,6 +28,7 @@ from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
 from vlae_codec.models.vlae import VLAE
+from vlae_codec.problem import HALO, Problem
 from vlae_codec.refine import DEFAULT_EFFORT, EFFORT_MAX, Choice
 from vlae_codec.segments import Reader
 from vlae_codec.tiles import Box
@@ -163,14 +164,14 @@ class Source:
 
     def nudged(self, box: Box) -> Floats:
         """After one step towards less error, which also makes up for an analysis in bfloat16."""
-        seen = box.grown(refine.HALO, self.whole.size)
+        seen = box.grown(HALO, self.whole.size)
         y = self._analysed(seen, torch.bfloat16 if fast_bfloat16(torch.device("cpu")) else self.precision)
         with self.watch("nudge"):
             return refine.nudge(self.problem(self.model.transforms), y, seen, box)
 
-    def problem(self, networks: VLAE) -> refine.Problem:
+    def problem(self, networks: VLAE) -> Problem:
         """What is searched for, of these networks of the model."""
-        return refine.Problem(networks, self.pixels, transforms.rate_index(self.level), self.model.tune)
+        return Problem(networks, self.pixels, transforms.rate_index(self.level), self.model.tune)
 
     def _analysed(self, box: Box, precision: torch.dtype) -> Floats:
         seen = box.grown(self.model.transforms.config.analysis_halo, self.whole.size)
