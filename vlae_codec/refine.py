@@ -28,7 +28,6 @@ EFFORT_MAX, DEFAULT_EFFORT = 9, 3
 NUDGING_EFFORT, LEAST_EFFORT = 3, 4
 """The effort that takes one step, and the first that searches."""
 LEAST_STEPS = 32  # of the first effort that searches; each further one takes twice as many
-SETTLING = 0.6  # length of the steps while groups are rounded for good, against that of `nudge`
 
 SMALL, MOST_CHECKED = 1 << 14, 1 << 22
 """Pixels of pictures whose coding is always compared with plain rounding, and at most of those where it may be."""
