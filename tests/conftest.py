@@ -40,7 +40,7 @@ def coffee() -> Picture:
 @pytest.fixture(scope="session")
 def small_vlae() -> VLAE:
     """Untrained weights with some life in them: latents vary, z matters."""
-    torch.manual_seed(3)
+    torch.manual_seed(0)
     model = VLAE(SMALL)
     with torch.no_grad():
         model.analysis_net.out.weight.mul_(4)

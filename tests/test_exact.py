@@ -45,7 +45,7 @@ def test_activations_lie_on_their_grid_and_in_their_range() -> None:
 def test_the_exact_prior_agrees_with_the_float_one(small_vlae: VLAE, small_model: Model, rate: float) -> None:
     grid = hyper_grid(small_vlae, crops())
     rates = torch.tensor([rate])
-    y = small_vlae.analysis(crops(1) / 4, rates)  # larger latents would bring activations to their limit
+    y = small_vlae.analysis(crops(1) / 2, rates)  # larger latents would bring activations to their limit
     model = SegmentModel(small_model.prior, (y.shape[2], y.shape[3]), round(rate * 1000))
     kept = quantise(model.split(y[0].numpy()), model)
     groups = small_vlae.split(torch.from_numpy(model.merge(kept.values))[None] / FRACTIONS)

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from vlae_codec import bitsback, codec, models, refine, search, tiles, transforms
+from vlae_codec.entropy import FRACTIONS
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
 from vlae_codec.models.exact import SegmentModel
@@ -135,8 +136,8 @@ def test_the_codec_keeps_what_a_search_has_rounded(photo: Pixels) -> None:
     pixels, model = crop(photo, 96, 128), models.load()
     problem, _, y = nudged(model, pixels)
     found = search.search(replace(problem, model=floating(model)), y, 0, lambda done: None)
-    coding = SegmentModel(model.prior, (6, 8), LEVEL)
-    kept = coding.merge(bitsback.quantise(coding.split(found), coding, 0.0).values) / 64
+    coding = SegmentModel(model.prior, tiles.latent_size(96, 128), LEVEL)
+    kept = coding.merge(bitsback.quantise(coding.split(found), coding, 0.0).values) / FRACTIONS
     assert np.abs(kept - found).max() < 0.25 and np.abs(found - y).max() > 0.4
 
 
@@ -167,13 +168,15 @@ def lagrangian_of(data: bytes, pixels: Pixels, quality: float) -> float:
     return codec.ledger(data).theoretical + float(weight) * float(error)
 
 
+@pytest.mark.parametrize("bits_back", [False, True])
 @pytest.mark.parametrize("quality", [0, 30, 60])
 @pytest.mark.parametrize(("height", "width", "value"), [(512, 512, 130), (128, 128, 255), (320, 640, None)])
 def test_no_effort_is_worse_than_a_lower_one_where_there_is_next_to_nothing_to_code(
-    height: int, width: int, value: int | None, quality: float
+    height: int, width: int, value: int | None, quality: float, bits_back: bool
 ) -> None:
     ramp = np.linspace(0, 255, width)[None, :, None] if value is None else np.array(value)
     pixels = np.ascontiguousarray(np.broadcast_to(ramp.astype(np.uint8), (height, width, 3)))
-    files = [codec.encode(Picture(pixels, None, {}), quality, effort=effort) for effort in (0, 1, 3)]
+    picture = Picture(pixels, None, {})
+    files = [codec.encode(picture, quality, effort=effort, bits_back=bits_back) for effort in (0, 1, 3)]
     costs = [lagrangian_of(file.data, pixels, quality) for file in files]
     assert costs[2] <= costs[1] + 8 and costs[1] <= costs[0] + 8  # of z there are several that are as good

@@ -91,12 +91,12 @@ def encode(
     source = Source(loaded, picture.pixels, level, precision, watch)
     y: Latents = source.analysed if effort < refine.NUDGING_EFFORT else source.nudged
     if effort >= refine.LEAST_EFFORT:
-        choice = best_choice(source, effort, progress)
+        choice = best_choice(source, effort, bits_back, progress)
         y, bit_price, progress = choice.part, choice.bit_price, None
     code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, watch=watch)
     coded = code_tiles(y, partial(code, bit_price=bit_price), (height, width), jobs, progress)
     if 0 < effort < refine.LEAST_EFFORT and refine.doubtful(sum(costs.net for _, costs in coded), height * width):
-        choice = best_choice(source, effort, None)
+        choice = best_choice(source, effort, bits_back, None)
         coded = code_tiles(choice.part, partial(code, bit_price=choice.bit_price), (height, width), jobs, None)
     payloads, costs = zip(*coded, strict=True)
     header = Header(picture.pixels.shape[2] == 1, loaded.id, level, width, height)
@@ -242,7 +242,7 @@ def latents(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Ints:
     return Reader(container, map, Stopwatch(None))(box)
 
 
-def best_choice(source: Source, effort: int, progress: Progress | None) -> Choice:
+def best_choice(source: Source, effort: int, bits_back: bool, progress: Progress | None) -> Choice:
     """The latents that cost least for what they show, of those that this effort and lower ones find.
 
     They are held for the whole picture: about 15 bytes per pixel.
@@ -251,7 +251,7 @@ def best_choice(source: Source, effort: int, progress: Progress | None) -> Choic
     model, pixels, level = source.model, source.pixels, source.level
     with source.watch("search"):
         choices = refine.choices(source.problem(floating(model)), y, nudged, effort, partial(report, progress))
-        return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level))
+        return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level, bits_back))
 
 
 def all_of(latents: Latents, source: Source) -> Floats:
@@ -262,7 +262,7 @@ def all_of(latents: Latents, source: Source) -> Floats:
     return y
 
 
-def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int) -> float:
+def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int, bits_back: bool = True) -> float:
     """Bits + λ·distortion of what a decoder shows, both over the whole picture."""
     height, width, channels = pixels.shape
     header = Header(channels == 1, model.id, level, width, height)
@@ -270,7 +270,7 @@ def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int) -> floa
     for box in tiles.segments(height, width):
         coding = SegmentModel(model.prior, box.size, level)
         kept = bitsback.quantise(coding.split(choice.part(box)), coding, choice.bit_price)
-        bits += bitsback.encode(Stack(), kept, coding).net
+        bits += bitsback.encode(Stack(), kept, coding, bits_back).net
         coded[:, box.rows, box.columns] = coding.merge(kept.values)
 
     def latents(box: Box) -> Ints:

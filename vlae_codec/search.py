@@ -51,8 +51,8 @@ def search(problem: Problem, y: Floats, steps: int, progress: Progress) -> Float
         for done, _ in enumerate(chain(window.descend(steps), window.settle()), 1):
             progress((number + done / (steps + GROUPS)) / len(windows))
         out[..., box.rows, box.columns] = window.y.detach()
-    refined: Floats = out[0].numpy()
-    return refined
+    found: Floats = out[0].numpy()
+    return found
 
 
 def cut(segment: Box) -> list[Box]:
