@@ -49,7 +49,7 @@ ALLOWED = {
     "metrics.py": {"errors"},
     "distortion.py": {"bitstream", "metrics", "tiles"},
     "problem.py": {"distortion", "models", "tiles"},
-    "search.py": {"models", "problem", "tiles"},
+    "search.py": {"limits", "models", "problem", "tiles"},
     "refine.py": {"problem", "search", "tiles"},
     "codec.py": {
         *("bitsback", "bitstream", "distortion", "entropy", "errors", "images", "ledger", "limits", "models"),

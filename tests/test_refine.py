@@ -10,6 +10,7 @@ from vlae_codec import bitsback, codec, models, refine, search, tiles, transform
 from vlae_codec.entropy import FRACTIONS
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
+from vlae_codec.models.config import group_sizes
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
 from vlae_codec.problem import Problem
@@ -118,7 +119,7 @@ def test_without_noise_the_search_counts_what_the_codec_counts(use_small_model: 
         y = transforms.analyse(use_small_model, pixels, LEVEL, torch.float32)
         (segment,) = tiles.segments(*pixels.shape[:2])
         window = search.Window(problem, torch.from_numpy(y)[None], segment, segment)
-        counted = float(window.cost(partial(window.rounded, temperature=1e-4), []))
+        counted = float(window.cost(partial(window.rounded, temperature=1e-4)))
         assert counted == pytest.approx(codec.lagrangian(use_small_model, pixels, Choice(y, 0.0), LEVEL), rel=0.02)
 
 
@@ -126,16 +127,37 @@ def test_latents_that_can_still_move_make_up_for_those_that_are_rounded(photo: P
     pixels, model = np.ascontiguousarray(photo[100:228, 200:328]), models.load()
     problem, _, y = nudged(model, pixels)
     problem = replace(problem, model=floating(model))
-    settled = search.search(problem, y, 0, lambda done: None)
+    settled = search.search(problem, y, search.SETTLING_STEPS, lambda done: None)
     together, one_by_one = (codec.lagrangian(model, pixels, Choice(latents, 0.0), LEVEL) for latents in (y, settled))
     bits = codec.encode(Picture(pixels, None, {}), LEVEL / 10, effort=0).ledger.theoretical
     assert one_by_one < together - 0.02 * bits
 
 
+def test_parts_that_are_rounded_together_are_equally_large() -> None:
+    sizes = group_sizes(models.load().transforms.config.latent)
+    assert len({size / parts for size, parts in zip(sizes, search.PARTS, strict=True)}) == 1
+
+
+def test_what_is_rounded_for_good_stays(photo: Pixels) -> None:
+    pixels, model = crop(photo, 96, 128), models.load()
+    problem, _, y = nudged(model, pixels)
+    (segment,) = tiles.segments(96, 128)
+    window = search.Window(replace(problem, model=floating(model)), torch.from_numpy(y)[None], segment, segment)
+    earlier = [(free.clone(), settled.clone()) for free, settled in zip(window.free, window.settled, strict=True)]
+    with torch.no_grad():
+        for _ in window.settle():
+            now = list(zip(window.free, window.settled, strict=True))
+            assert sum(int(free.sum()) for free, _ in now) < sum(int(free.sum()) for free, _ in earlier)
+            for (was_free, before), (free, after) in zip(earlier, now, strict=True):
+                assert not (free & ~was_free).any() and torch.equal(before * ~was_free, after * ~was_free)
+            earlier = [(free.clone(), settled.clone()) for free, settled in now]
+    assert not any(free.any() for free, _ in earlier)
+
+
 def test_the_codec_keeps_what_a_search_has_rounded(photo: Pixels) -> None:
     pixels, model = crop(photo, 96, 128), models.load()
     problem, _, y = nudged(model, pixels)
-    found = search.search(replace(problem, model=floating(model)), y, 0, lambda done: None)
+    found = search.search(replace(problem, model=floating(model)), y, search.SETTLING_STEPS, lambda done: None)
     coding = SegmentModel(model.prior, tiles.latent_size(96, 128), LEVEL)
     kept = coding.merge(bitsback.quantise(coding.split(found), coding, 0.0).values) / FRACTIONS
     assert np.abs(kept - found).max() < 0.25 and np.abs(found - y).max() > 0.4

@@ -10,6 +10,10 @@ from vlae_codec.errors import LimitError
 FIXED_MEMORY = 1 << 30  # bytes: libraries, weights, and what the networks need for one tile
 BYTES_PER_PIXEL = 12  # of `vlae encode` and `decode`: the pixels, Pillow's copies of them, and the file
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+LARGEST_MMAP_THRESHOLD = 32 << 20  # that it comes to by itself on machines of 64 bits; it trims at twice as much
+KEPT = 256 << 20  # bytes that stay with the process at most
+
 
 def check_pixels(width: int, height: int, max_pixels: int, name: str = "") -> None:
     """LimitError if a picture has more pixels than that; the message says what it would take."""
@@ -46,13 +50,30 @@ def give_back_memory() -> None:
 
     Between the tiles of a large picture; without it a picture of 100 megapixels takes half a gigabyte more.
     """
-    _malloc_trim()(0)
+    _glibc("malloc_trim")(0)
+
+
+@contextmanager
+def keeping_memory() -> Iterator[None]:
+    """Meanwhile glibc's allocator keeps what it has, where many steps need the same: a fifth less time.
+
+    Left behind are the thresholds that it comes to by itself when large arrays are freed.
+    """
+    set_threshold = _glibc("mallopt")
+    set_threshold(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+    set_threshold(M_TRIM_THRESHOLD, KEPT)
+    try:
+        yield
+    finally:
+        set_threshold(M_TRIM_THRESHOLD, 2 * LARGEST_MMAP_THRESHOLD)
+        give_back_memory()
 
 
 @cache
-def _malloc_trim() -> Callable[[int], object]:
+def _glibc(name: str) -> Callable[..., object]:
+    """A function of glibc's allocator, which does nothing where there is none."""
     try:
-        trim: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
+        function: Callable[..., object] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):  # another C library, another system
-        return lambda _padding: None
-    return trim
+        return lambda *_: None
+    return function

@@ -3,8 +3,8 @@
     minimise over y   E[-log2 p(ŷ)] + λ·D(synthesis(ŷ), x),   ŷ_t = μ_t + (y_t - μ_t, rounded at random)
 
 Each latent is rounded up or down at random, softly, with a temperature that falls (SGA: Yang, Bamler, Mandt, 2020,
-https://arxiv.org/abs/2006.04240). Then group after group is rounded for good, and before each the latents that still
-can move go one step down the gradient, to make up for what rounding the groups before did.
+https://arxiv.org/abs/2006.04240). Then part after part is rounded for good, a sixteenth of the latents each, and before
+each the latents that still can move go one step down the gradient, to make up for what rounding the parts before did.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlae_codec import tiles
-from vlae_codec.models.config import GROUPS
+from vlae_codec.limits import keeping_memory
 from vlae_codec.models.vlae import interval_bits, kl_bits
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
 from vlae_codec.tiles import Box
@@ -31,7 +31,9 @@ WINDOW = (32, 48)  # latents that are searched at once: a picture of 768x512 pix
 CELL = 4  # latents per position of z
 LEARNING_RATE = 0.012  # of Adam, in steps of quantisation
 TEMPERATURES = (0.5, 0.2)  # of the first and the last step
-SETTLING = 0.6  # length of the steps while groups are rounded for good, against that of `refine.nudge`
+PARTS = (1, 1, 1, 1, 4, 4, 4)  # that groups are rounded for good in: all parts are equally large
+SETTLING_STEPS = sum(PARTS)
+SETTLING = 0.6  # length of the steps in doing so, against that of `refine.nudge`
 CERTAIN = 1e-4  # how near to an integer a latent is taken to be at most, so that logits stay finite
 
 
@@ -40,6 +42,7 @@ def search(problem: Problem, y: Floats, steps: int, progress: Progress) -> Float
 
     Args:
         y: (C, h, w) in steps of quantisation, not rounded.
+        steps: of which SETTLING_STEPS are for rounding.
         progress: is called with the fraction done.
     Returns:
         (C, h, w), rounded about what the prior in floating point predicts.
@@ -48,8 +51,9 @@ def search(problem: Problem, y: Floats, steps: int, progress: Progress) -> Float
     windows = [(segment, box) for segment in tiles.segments(*problem.pixels.shape[:2]) for box in cut(segment)]
     for number, (segment, box) in enumerate(windows):
         window = Window(problem, out, segment, box)
-        for done, _ in enumerate(chain(window.descend(steps), window.settle()), 1):
-            progress((number + done / (steps + GROUPS)) / len(windows))
+        with keeping_memory():
+            for done, _ in enumerate(chain(window.descend(steps - SETTLING_STEPS), window.settle()), 1):
+                progress((number + done / steps) / len(windows))
         out[..., box.rows, box.columns] = window.y.detach()
     found: Floats = out[0].numpy()
     return found
@@ -80,65 +84,77 @@ class Window:
         self.pad = (0, -width % CELL, 0, -height % CELL)
         self.inside = problem.model.split(F.pad(torch.ones(1, around.shape[1], height, width), self.pad))
         self.noise = torch.Generator().manual_seed(0)
+        self.free = [torch.ones(1, inside.shape[1], 1, 1, dtype=torch.bool) for inside in self.inside]
+        self.settled = [torch.zeros_like(inside) for inside in self.inside]
 
     def descend(self, steps: int) -> Iterator[None]:
         """Move down the slope of what random rounding gives; yields after each step."""
         optimizer = torch.optim.Adam([self.y], LEARNING_RATE)
         for step in range(steps):
-            self.y.grad = self.slope(partial(self.rounded, temperature=between(TEMPERATURES, step / steps)), [])
+            self.y.grad = self.slope(partial(self.rounded, temperature=between(TEMPERATURES, step / steps)))
             optimizer.step()
             yield
 
     def settle(self) -> Iterator[None]:
-        """Round group after group, those that can still move making up for it; yields after each."""
-        problem, settled = self.problem, list[Tensor]()
+        """Round part after part, those that can still move making up for it; yields after each."""
+        problem, mean = self.problem, torch.zeros_like(self.inside[0])
         step = SETTLING * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
         predict = problem.model.predictor(problem.rate)  # in float32, near enough to the codec's integers
-        for number, inside in enumerate(self.inside):
-            slope = self.slope(lambda x: x, settled)
-            with torch.no_grad():
-                self.y -= (step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
-                group = self.groups(self.latents())[number]
-                mean = predict(settled[-1]).mean if settled else torch.zeros_like(group)
-                settled.append((mean + (group - mean).round()) * inside)
-            yield
+        for number, parts in enumerate(PARTS):
+            if number:
+                mean = predict(self.settled[number - 1]).mean
+            for part in range(parts):
+                slope = self.slope(lambda x: x)
+                with torch.no_grad():
+                    self.y -= (step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
+                self.settle_part(number, slice(part, None, parts), mean)
+                yield
         inner = self.box.within(self.coded)
-        self.y = self.merged(settled)[..., inner.rows, inner.columns]
+        self.y = self.merged(self.settled)[..., inner.rows, inner.columns]
 
-    def slope(self, rounded: Rounded, settled: Sequence[Tensor]) -> Tensor:
-        """Derivative of the Lagrangian in bits by the latents of the box."""
-        with differentiable(self.y.device):
-            cost = self.cost(rounded, settled)
-        return torch.autograd.grad(cost, self.y)[0].nan_to_num()  # MS-SSIM has no slope where it is 0
+    def settle_part(self, number: int, channels: slice, mean: Tensor) -> None:
+        """Round channels of a group about their mean for good."""
+        distance = self.groups(self.latents())[number].detach() - mean
+        rounded = (mean + distance.round()) * self.inside[number]
+        self.settled[number][:, channels] = rounded[:, channels]
+        self.free[number][:, channels] = False
 
-    def cost(self, rounded: Rounded, settled: Sequence[Tensor]) -> Tensor:
-        """The Lagrangian in bits.
+    def slope(self, rounded: Rounded) -> Tensor:
+        """Derivative of the Lagrangian in bits by the latents of the box.
 
         Args:
-            rounded: what becomes of the distance of latents from their mean.
-            settled: ŷ of the first groups, as many as are rounded for good.
+            rounded: what becomes of the distance of latents from their mean, unless they are rounded for good.
         """
+        with differentiable(self.y.device):
+            cost = self.cost(rounded)
+        return torch.autograd.grad(cost, self.y)[0].nan_to_num()  # MS-SSIM has no slope where it is 0
+
+    def cost(self, rounded: Rounded) -> Tensor:
+        """The Lagrangian in bits."""
         y = self.latents()
-        kept, bits = self.coding(y, rounded, settled)
+        kept, bits = self.coding(y, rounded)
         y = y.round()
         y[..., self.coded.rows, self.coded.columns] = self.merged(kept)
         return bits + self.problem.price(y, self.picture)
 
-    def coding(self, y: Tensor, rounded: Rounded, settled: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+    def coding(self, y: Tensor, rounded: Rounded) -> tuple[list[Tensor], Tensor]:
         """Groups of ŷ and their bits: as the codec codes them, but for the rounding and z at its mean."""
         model, rate = self.problem.model, self.problem.rate
         first, *rest = self.groups(y)
-        kept = [settled[0] if settled else rounded(first) * self.inside[0]]
+        kept = [self.kept(0, rounded(first))]
         q = model.posterior(kept[0])
         bits = kl_bits(q, model.prior()).sum()
         bits = bits + (interval_bits(kept[0], model.first_likelihood(q.mean, rate)) * self.inside[0]).sum()
         predict = model.predictor(rate)
-        for number, (group, inside) in enumerate(zip(rest, self.inside[1:], strict=True), 1):
+        for number, group in enumerate(rest, 1):
             p = predict(kept[-1])
-            free = number >= len(settled)
-            kept.append((p.mean + rounded(group - p.mean)) * inside if free else settled[number])
-            bits = bits + (interval_bits(kept[-1], p) * inside).sum()
+            kept.append(self.kept(number, p.mean + rounded(group - p.mean)))
+            bits = bits + (interval_bits(kept[-1], p) * self.inside[number]).sum()
         return kept, bits
+
+    def kept(self, number: int, moving: Tensor) -> Tensor:
+        """A group of ŷ, of what it would be if it could all move."""
+        return torch.where(self.free[number], moving * self.inside[number], self.settled[number])
 
     def latents(self) -> Tensor:
         """y of the region, (1, latent, rows, columns)."""
