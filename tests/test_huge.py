@@ -1,7 +1,10 @@
 """Tiles, regions and threads change nothing: pictures larger than a tile against the networks run on the whole."""
 
+import os
+import platform
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +188,21 @@ def test_memory_is_given_back_where_there_is_more_than_one_tile_only(
     codec.decode(codec.encode(Picture(wide, None, {}), 50).data)
     assert len(calls) == 5  # in encoding between the tiles, in decoding before the synthesis of each
     limits.give_back_memory()
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of glibc alone is told to")
+def test_a_search_keeps_the_memory_of_its_steps_and_gives_it_back_at_the_end() -> None:
+    limits.give_back_memory()
+    before = resident()
+    with limits.keeping_memory():
+        arrays = [np.ones(1 << 20, np.uint8) for _ in range(128)]
+        held = resident() - before
+        del arrays
+        kept = resident() - before
+    left = resident() - before
+    assert held > 100 << 20 and kept > 0.9 * held and left < 0.2 * held
