@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from vlae_codec import codec, distortion, images, metrics, models, refine, tiles, transforms
+from vlae_codec import codec, distortion, efforts, images, metrics, models, refine, tiles, transforms
 from vlae_codec.images import Picture
 
 Pixels = NDArray[np.uint8]
@@ -65,7 +65,7 @@ def test_half_precision_around_it_changes_nothing(photo: Pixels) -> None:
 
 def test_a_nudge_lowers_the_distortion_that_the_model_is_tuned_for(photo: Pixels) -> None:
     pixels, model = crop(photo, 192, 208), models.load("ssim")
-    source = codec.Source(model, pixels, LEVEL, torch.float32, codec.Stopwatch(None))
+    source = efforts.Source(model, pixels, LEVEL, torch.float32, codec.Stopwatch(None))
     problem = source.problem(model.transforms)
     assert problem.tune == "ssim"
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_a_search_is_for_the_distortion_that_the_model_is_tuned_for(
 
 def test_the_tuned_model_has_more_ms_ssim_in_fewer_bytes(coffee: Picture) -> None:
     plain = codec.encode(coffee, 40)
-    candidates = (codec.encode(coffee, quality, model="ssim") for quality in range(60, 30, -2))
+    candidates = (codec.encode(coffee, quality, model="ssim") for quality in range(60, 30, -1))
     tuned = next(encoded for encoded in candidates if len(encoded.data) <= len(plain.data))
     a, b = (metrics.ms_ssim(coffee.pixels, codec.decode(encoded.data).pixels) for encoded in (plain, tuned))
     assert a is not None and b is not None and metrics.decibels(b) > metrics.decibels(a) + 1

@@ -146,7 +146,7 @@ def test_any_number_of_jobs_gives_the_same_file_and_picture(pixels: Pixels, data
     threads = torch.get_num_threads()
     stages: dict[str, float] = {}
     assert codec.encode(Picture(pixels, None, {}), 70, jobs=3, stages=stages).data == data
-    assert set(stages) == {"analysis", "nudge", "prior", "entropy coding"} and min(stages.values()) > 0
+    assert set(stages) == {"analysis", "search", "prior", "entropy coding"} and min(stages.values()) > 0
     assert_equal_but_for_rounding(codec.decode(data, jobs=3).pixels, decoded)
     assert torch.get_num_threads() == threads
 

@@ -51,9 +51,10 @@ ALLOWED = {
     "problem.py": {"distortion", "models", "tiles"},
     "search.py": {"limits", "models", "problem", "tiles"},
     "refine.py": {"problem", "search", "tiles"},
+    "efforts.py": {"models", "problem", "refine", "tiles", "timing", "transforms"},
     "codec.py": {
-        *("bitsback", "bitstream", "distortion", "entropy", "errors", "images", "ledger", "limits", "models"),
-        *("problem", "refine", "segments", "tiles", "timing", "transforms"),
+        *("bitsback", "bitstream", "distortion", "efforts", "entropy", "errors", "images", "ledger", "limits"),
+        *("models", "refine", "segments", "tiles", "timing", "transforms"),
     },
     "compare/result.py": set(),
     "compare/page/__init__.py": {"compare", "files", "images"},

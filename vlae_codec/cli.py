@@ -140,8 +140,8 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
     type=click.IntRange(0, 9),
     default=3,
     show_default=True,
-    help="0 to 9: 3 takes one step towards better latents, from 4 on the encoder searches for them, each level twice "
-    "as long as the one before, for smaller files of the same quality. Decoding takes the same time.",
+    help="0 to 9: 2 takes one step towards better latents, 3 two, from 4 on the encoder searches for them, each "
+    "level twice as long as the one below, for smaller files of the same quality. Decoding takes the same time.",
 )
 @click.option(
     "--tune",

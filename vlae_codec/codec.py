@@ -18,17 +18,14 @@ from numpy.typing import NDArray
 from vlae_codec import bitsback, bitstream, distortion, images, models, refine, segments, tiles, transforms
 from vlae_codec.bitsback import Costs
 from vlae_codec.bitstream import MAX_PIXELS, Container, Header, Segment
+from vlae_codec.efforts import Latents, Source, candidates
 from vlae_codec.entropy import Ints, Stack
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
 from vlae_codec.ledger import Ledger, make_ledger
 from vlae_codec.limits import give_back_memory
 from vlae_codec.models import Model
-from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.exact import SegmentModel
-from vlae_codec.models.floating import floating
-from vlae_codec.models.vlae import VLAE
-from vlae_codec.problem import HALO, Problem
 from vlae_codec.refine import DEFAULT_EFFORT, EFFORT_MAX, Choice
 from vlae_codec.segments import Reader
 from vlae_codec.tiles import Box
@@ -37,8 +34,6 @@ from vlae_codec.timing import Stages, Stopwatch
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Progress = Callable[[float], None]
-Latents = Callable[[Box], Floats]
-"""Gives y (C, rows, columns) of a box, in steps, not rounded."""
 Coded = tuple[Segment, Costs]
 
 
@@ -69,13 +64,13 @@ def encode(
     Args:
         picture: pixels (H, W, 3) or (H, W, 1) uint8, with alpha and metadata if it has them.
         quality: 0 (smallest file) to 100, in tenths; log-linear in λ.
-        effort: 0 rounds the latents, 1 and 2 trade bits for error while rounding, 3 also takes one step towards less
-            error before, 4 to 9 search for better latents.
+        effort: 0 rounds the latents, 1 trades bits for error while rounding, 2 also takes one step towards less error
+            before, 3 rounds half of them first and lets the others make up for it, 4 to 9 search for better latents.
         model: name of a shipped model: "psnr", or "ssim" for what was trained for MS-SSIM.
         bits_back: False codes the best single z instead of a drawn one (larger by a little; for comparison).
         jobs: threads that code segments of 1024x1024 pixels side by side; the bytes are the same for any number.
-        precision: of the analysis, which effort 3 does in bfloat16 where that is fast; decides the latents, not whether
-            the file can be read.
+        precision: of the analysis, which efforts 2 and 3 do in bfloat16 where that is fast; decides the latents, not
+            whether the file can be read.
         stages: receives seconds by stage, those of all threads added.
         progress: is called with the fraction done.
     Raises:
@@ -89,13 +84,13 @@ def encode(
     height, width = picture.pixels.shape[:2]
     bit_price = refine.bit_price(loaded.tune, effort, transforms.rate_index(level))
     source = Source(loaded, picture.pixels, level, precision, watch)
-    y: Latents = source.analysed if effort < refine.NUDGING_EFFORT else source.nudged
-    if effort >= refine.LEAST_EFFORT:
+    y = source.latents(effort)
+    if effort >= refine.LONG_EFFORT:
         choice = best_choice(source, effort, bits_back, progress)
         y, bit_price, progress = choice.part, choice.bit_price, None
     code = partial(segments.encode, model=loaded, level=level, borrow=bits_back, watch=watch)
     coded = code_tiles(y, partial(code, bit_price=bit_price), (height, width), jobs, progress)
-    if 0 < effort < refine.LEAST_EFFORT and refine.doubtful(sum(costs.net for _, costs in coded), height * width):
+    if 0 < effort < refine.LONG_EFFORT and refine.doubtful(sum(costs.net for _, costs in coded), height * width):
         choice = best_choice(source, effort, bits_back, None)
         coded = code_tiles(choice.part, partial(code, bit_price=choice.bit_price), (height, width), jobs, None)
     payloads, costs = zip(*coded, strict=True)
@@ -138,49 +133,6 @@ def decode(
         return Picture(pixels, None, container.metadata)
     alpha = images.unpack_alpha(container.alpha, width, height)[wanted.rows, wanted.columns]
     return Picture(pixels, np.ascontiguousarray(alpha), container.metadata)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Latents of a picture at a quality in tenths: y (C, rows, columns) of a box, in steps, not rounded.
-
-    precision: of the analysis.
-    """
-
-    model: Model
-    pixels: Pixels
-    level: int
-    precision: torch.dtype
-    watch: Stopwatch
-
-    @property
-    def whole(self) -> Box:
-        """All latents."""
-        return tiles.whole(*self.pixels.shape[:2])
-
-    def analysed(self, box: Box) -> Floats:
-        """What the analysis gives."""
-        return self._analysed(box, self.precision)
-
-    def nudged(self, box: Box) -> Floats:
-        """After one step towards less error, which also makes up for an analysis in bfloat16."""
-        seen = box.grown(HALO, self.whole.size)
-        y = self._analysed(seen, torch.bfloat16 if fast_bfloat16(torch.device("cpu")) else self.precision)
-        with self.watch("nudge"):
-            return refine.nudge(self.problem(self.model.transforms), y, seen, box)
-
-    def problem(self, networks: VLAE) -> Problem:
-        """What is searched for, of these networks of the model."""
-        return Problem(networks, self.pixels, transforms.rate_index(self.level), self.model.tune)
-
-    def _analysed(self, box: Box, precision: torch.dtype) -> Floats:
-        seen = box.grown(self.model.transforms.config.analysis_halo, self.whole.size)
-        with self.watch("analysis"):
-            y = transforms.analyse(
-                self.model, self.pixels[seen.pixels.rows, seen.pixels.columns], self.level, precision
-            )
-        inner = box.within(seen)
-        return y[:, inner.rows, inner.columns]
 
 
 def code_tiles(
@@ -247,19 +199,9 @@ def best_choice(source: Source, effort: int, bits_back: bool, progress: Progress
 
     They are held for the whole picture: about 15 bytes per pixel.
     """
-    y, nudged = (all_of(latents, source) for latents in (source.analysed, source.nudged))
     model, pixels, level = source.model, source.pixels, source.level
-    with source.watch("search"):
-        choices = refine.choices(source.problem(floating(model)), y, nudged, effort, partial(report, progress))
-        return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level, bits_back))
-
-
-def all_of(latents: Latents, source: Source) -> Floats:
-    """The latents of the whole picture (C, h, w), made tile by tile."""
-    y = np.empty((source.model.prior.latent, *source.whole.size), np.float32)
-    for tile in source.whole.parts(tiles.TILE, tiles.TILE):
-        y[:, tile.rows, tile.columns] = latents(tile)
-    return y
+    choices = candidates(source, effort, partial(report, progress))
+    return min(choices, key=lambda choice: lagrangian(model, pixels, choice, level, bits_back))
 
 
 def lagrangian(model: Model, pixels: Pixels, choice: Choice, level: int, bits_back: bool = True) -> float:

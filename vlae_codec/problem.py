@@ -23,29 +23,32 @@ NUDGE_MAX = 0.5  # steps; a picture that the networks have never seen the like o
 
 
 class Rounding(NamedTuple):
-    """How latents are rounded without a search, as measured to be best. Of two numbers the first is for rate index 0,
-    the second for 1; between them it is log-linear.
+    """How latents are rounded without a long search, as measured to be best. Of two numbers the first is for rate index
+    0, the second for 1; between them it is log-linear.
 
     price: squared steps that a bit may cost in rounding what the analysis gives. nudge: squared steps per bit that y
-    is nudged by. nudged_price: what a bit may cost in rounding it then.
+    is nudged by. nudged_price: what a bit may cost in rounding it then. halves, halves_price: the same of rounding half
+    of the latents after the other.
     """
 
     price: float
     nudge: tuple[float, float]
     nudged_price: tuple[float, float]
+    halves: tuple[float, float]
+    halves_price: tuple[float, float]
 
 
 ROUNDINGS = {
-    "psnr": Rounding(1 / 80, (0.009, 0.026), (1 / 55, 1 / 20)),
+    "psnr": Rounding(1 / 80, (0.009, 0.026), (1 / 55, 1 / 20), (0.0077, 0.033), (1 / 180, 1 / 66)),
     # MS-SSIM is not a squared error: by how much less a latent may be exact says little about it.
-    "ssim": Rounding(0.0, (0.008, 0.01), (1 / 36, 1 / 36)),
+    "ssim": Rounding(0.0, (0.008, 0.01), (1 / 36, 1 / 36), (0.008, 0.01), (0.0, 0.0)),
 }
 """By what a model is tuned for."""
 
 
 def between(ends: tuple[float, float], share: float) -> float:
-    """The first number at share 0, the second at 1, log-linear between them."""
-    value: float = ends[0] * (ends[1] / ends[0]) ** share
+    """The first number at share 0, the second at 1, log-linear between them; 0 everywhere if both are."""
+    value: float = ends[0] ** (1 - share) * ends[1] ** share
     return value
 
 

@@ -1,13 +1,13 @@
 """Better latents from a slower encoder: what each effort tries.
 
-    nudge    y - η·∇ λ·D(synthesis(y), x)                         one step, before anything is rounded
-    search   minimise R + λ·D over y                              from effort 4 on
+    nudge    y - η·∇ λ·D(synthesis(y), x)                         effort 2: one step, before anything is rounded
+    search   minimise R + λ·D over y                              effort 3: two steps; from effort 4 on 32 and more
 
 Pixels and y in, y out: file format and decoder know nothing of it. Memory does not grow with the picture: it is worked
 on window by window, and what lies around a window stays as it is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vlae_codec import tiles
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
-from vlae_codec.search import search
+from vlae_codec.search import long, quick, search
 from vlae_codec.tiles import Box
 
 Floats = NDArray[np.float32]
@@ -25,9 +25,9 @@ Progress = Callable[[float], None]
 
 EFFORT_MAX, DEFAULT_EFFORT = 9, 3
 """The last effort, and the one of an encoder that is not told otherwise."""
-NUDGING_EFFORT, LEAST_EFFORT = 3, 4
-"""The effort that takes one step, and the first that searches."""
-LEAST_STEPS = 32  # of the first effort that searches; each further one takes twice as many
+NUDGING_EFFORT, HALVES_EFFORT, LONG_EFFORT = 2, 3, 4
+"""The effort that takes one step, the one that rounds in two, and the first that searches for long."""
+LEAST_STEPS = 32  # of the first effort that searches for long; each further one takes twice as many
 
 SMALL, MOST_CHECKED = 1 << 14, 1 << 22
 """Pixels of pictures whose coding is always compared with plain rounding, and at most of those where it may be."""
@@ -46,30 +46,15 @@ class Choice:
         return self.y[:, box.rows, box.columns]
 
 
-def choices(problem: Problem, y: Floats, nudged: Floats, effort: int, progress: Progress) -> Iterator[Choice]:
-    """Ways to code a picture: those of the efforts that do not search, and what this one finds if it does.
-
-    Args:
-        y: what the analysis gives. nudged: what `nudge` made of it.
-        progress: is called with the fraction done.
-    """
-    yield Choice(y, 0.0)
-    yield Choice(y, bit_price(problem.tune, 1, problem.rate))
-    if effort >= NUDGING_EFFORT:
-        yield Choice(nudged, bit_price(problem.tune, NUDGING_EFFORT, problem.rate))
-    if effort < LEAST_EFFORT:
-        return
-    # The price of bits is in what was found already.
-    yield Choice(search(problem, nudged, LEAST_STEPS << effort - LEAST_EFFORT, progress), 0.0)
-
-
 def bit_price(tune: str, effort: int, rate: Tensor) -> float:
-    """Squared steps that a bit may cost in rounding at an effort that does not search.
+    """Squared steps that a bit may cost in rounding; it is in what was searched for already.
 
     Args:
         rate: (1,) rate index.
     """
-    if effort >= NUDGING_EFFORT:
+    if effort > NUDGING_EFFORT:
+        return 0.0
+    if effort == NUDGING_EFFORT:
         return between(ROUNDINGS[tune].nudged_price, float(rate))
     return ROUNDINGS[tune].price if effort else 0.0
 
@@ -104,6 +89,26 @@ def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
         out[:, target.rows, target.columns] -= np.nan_to_num(step * slope).clip(-NUDGE_MAX, NUDGE_MAX)
     kept = box.within(seen)
     return out[:, kept.rows, kept.columns]
+
+
+def settle(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
+    """The latents of a box, half of them rounded, then the others, which make up for what that did.
+
+    Args:
+        y, seen, box: as for `nudge`.
+    """
+    return search(problem, y, seen, box, quick(problem), lambda done: None)
+
+
+def search_long(problem: Problem, y: Floats, effort: int, progress: Progress) -> Floats:
+    """The latents of the whole picture that an effort from LONG_EFFORT on finds.
+
+    Args:
+        y: to start from, (C, h, w).
+        progress: is called with the fraction done.
+    """
+    whole = tiles.whole(*problem.pixels.shape[:2])
+    return search(problem, y, whole, whole, long(problem, LEAST_STEPS << effort - LONG_EFFORT), progress)
 
 
 def distortion_slope(problem: Problem, y: Floats, region: Box) -> Floats:

@@ -3,13 +3,15 @@
     minimise over y   E[-log2 p(ŷ)] + λ·D(synthesis(ŷ), x),   ŷ_t = μ_t + (y_t - μ_t, rounded at random)
 
 Each latent is rounded up or down at random, softly, with a temperature that falls (SGA: Yang, Bamler, Mandt, 2020,
-https://arxiv.org/abs/2006.04240). Then part after part is rounded for good, a sixteenth of the latents each, and before
-each the latents that still can move go one step down the gradient, to make up for what rounding the parts before did.
+https://arxiv.org/abs/2006.04240). Then part after part is rounded for good, and before each the latents that still can
+move go one step down the gradient, to make up for what rounding the parts before did. A short search is nothing but
+this, in a few parts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from torch.nn import functional as F
 
 from vlae_codec import tiles
 from vlae_codec.limits import keeping_memory
-from vlae_codec.models.vlae import interval_bits, kl_bits
+from vlae_codec.models.vlae import Logistic, interval_bits, kl_bits
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
 from vlae_codec.tiles import Box
 
@@ -27,57 +29,96 @@ Floats = NDArray[np.float32]
 Progress = Callable[[float], None]
 Rounded = Callable[[Tensor], Tensor]
 
-WINDOW = (32, 48)  # latents that are searched at once: a picture of 768x512 pixels, or of 512x768
 CELL = 4  # latents per position of z
 LEARNING_RATE = 0.012  # of Adam, in steps of quantisation
 TEMPERATURES = (0.5, 0.2)  # of the first and the last step
-PARTS = (1, 1, 1, 1, 4, 4, 4)  # that groups are rounded for good in: all parts are equally large
-SETTLING_STEPS = sum(PARTS)
-SETTLING = 0.6  # length of the steps in doing so, against that of `refine.nudge`
 CERTAIN = 1e-4  # how near to an integer a latent is taken to be at most, so that logits stay finite
 
 
-def search(problem: Problem, y: Floats, steps: int, progress: Progress) -> Floats:
-    """Latents that cost less for what they show, after `steps` steps of gradient descent on each window.
+class Search(NamedTuple):
+    """How long to search, and for how many latents at once.
+
+    annealing: steps of rounding at random. parts: that each group is then rounded for good in, with a step before each
+    part; 0 for a group that is rounded together with the one before it. step: length of those, in squared steps of
+    quantisation per bit. bit_price: squared steps that a bit may cost in rounding. window: rows and columns of latents,
+    or columns and rows of upright pictures.
+    """
+
+    annealing: int
+    parts: tuple[int, ...]
+    step: float
+    bit_price: float
+    window: tuple[int, int]
+
+    @property
+    def steps(self) -> int:
+        """Of gradient descent on each window."""
+        return self.annealing + sum(self.parts)
+
+
+HALVES, SIXTEENTHS = (1, 0, 0, 0, 0, 1, 0), (1, 1, 1, 1, 4, 4, 4)
+"""Equal parts of the latents."""
+LONG_STEP = 0.6  # against that of `refine.nudge`
+
+
+def quick(problem: Problem) -> Search:
+    """Two steps."""
+    rounding, rate = ROUNDINGS[problem.tune], float(problem.rate)
+    step, price = between(rounding.halves, rate), between(rounding.halves_price, rate)
+    return Search(0, HALVES, step, price, (tiles.SIDE // 2, tiles.SIDE))
+
+
+def long(problem: Problem, steps: int) -> Search:
+    """So many steps, of which the last 16 round for good; the window is a picture of 768x512 pixels, or of 512x768."""
+    step = LONG_STEP * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
+    return Search(steps - sum(SIXTEENTHS), SIXTEENTHS, step, 0.0, (32, 48))
+
+
+def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progress: Progress) -> Floats:
+    """The latents of a box that cost less for what they show. No window knows what another found, nor the box.
 
     Args:
-        y: (C, h, w) in steps of quantisation, not rounded.
-        steps: of which SETTLING_STEPS are for rounding.
+        y: (C, rows, columns) of `seen` in steps of quantisation, not rounded; `seen` has HALO more latents than the box
+            on each side within the picture.
+        box: begins where a segment does, and ends where one does or the picture.
         progress: is called with the fraction done.
     Returns:
-        (C, h, w), rounded about what the prior in floating point predicts.
+        (C, rows, columns), rounded about what the prior in floating point predicts.
     """
-    out = torch.from_numpy(y.copy())[None]
-    windows = [(segment, box) for segment in tiles.segments(*problem.pixels.shape[:2]) for box in cut(segment)]
-    for number, (segment, box) in enumerate(windows):
-        window = Window(problem, out, segment, box)
+    around, out = torch.from_numpy(y)[None], y.copy()
+    windows = [(segment, part) for segment in box.parts(tiles.SIDE, tiles.SIDE) for part in cut(segment, how.window)]
+    for number, (segment, part) in enumerate(windows):
+        window = Window(problem, around, seen, segment, part)
         with keeping_memory():
-            for done, _ in enumerate(chain(window.descend(steps - SETTLING_STEPS), window.settle()), 1):
-                progress((number + done / steps) / len(windows))
-        out[..., box.rows, box.columns] = window.y.detach()
-    found: Floats = out[0].numpy()
-    return found
+            steps = chain(window.descend(how.annealing), window.settle(how))
+            for done, _ in enumerate(steps, 1):
+                progress((number + done / how.steps) / len(windows))
+        target = part.within(seen)
+        out[:, target.rows, target.columns] = window.y.detach()[0]
+    kept = box.within(seen)
+    return out[:, kept.rows, kept.columns]
 
 
-def cut(segment: Box) -> list[Box]:
+def cut(segment: Box, window: tuple[int, int]) -> list[Box]:
     """The windows of a segment."""
-    return segment.parts(*(WINDOW if segment.size[1] >= segment.size[0] else WINDOW[::-1]))
+    return segment.parts(*(window if segment.size[1] >= segment.size[0] else window[::-1]))
 
 
 class Window:
     """The latents of one box, free to move; those around it are as they are.
 
     Args:
-        around: y of the whole picture, (1, latent, h, w).
+        around: y of `seen`, (1, latent, rows, columns).
         segment: those that the prior knows.
         box: those that move.
     """
 
-    def __init__(self, problem: Problem, around: Tensor, segment: Box, box: Box):
+    def __init__(self, problem: Problem, around: Tensor, seen: Box, segment: Box, box: Box):
         self.problem = problem
-        region = box.grown(HALO, (around.shape[-2], around.shape[-1]))
-        self.y = around[..., box.rows, box.columns].clone().requires_grad_()
-        self.around = around[..., region.rows, region.columns].clone()
+        region = box.grown(HALO, tiles.latent_size(*problem.pixels.shape[:2]))
+        known, moving = region.within(seen), box.within(seen)
+        self.y = around[..., moving.rows, moving.columns].clone().requires_grad_()
+        self.around = around[..., known.rows, known.columns].clone()
         self.box, self.coded = box.within(region), region.common(segment).within(region)
         self.picture = problem.picture(region)
         height, width = self.coded.size
@@ -89,34 +130,37 @@ class Window:
 
     def descend(self, steps: int) -> Iterator[None]:
         """Move down the slope of what random rounding gives; yields after each step."""
+        if not steps:  # without this, torch's optimizers would import its compiler for nothing, for a second
+            return
         optimizer = torch.optim.Adam([self.y], LEARNING_RATE)
         for step in range(steps):
             self.y.grad = self.slope(partial(self.rounded, temperature=between(TEMPERATURES, step / steps)))
             optimizer.step()
             yield
 
-    def settle(self) -> Iterator[None]:
-        """Round part after part, those that can still move making up for it; yields after each."""
-        problem, mean = self.problem, torch.zeros_like(self.inside[0])
-        step = SETTLING * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
-        predict = problem.model.predictor(problem.rate)  # in float32, near enough to the codec's integers
-        for number, parts in enumerate(PARTS):
+    def settle(self, how: Search) -> Iterator[None]:
+        """Round part after part, those that can still move making up for it; yields after each step that they take."""
+        p = None
+        predict = self.problem.model.predictor(self.problem.rate)  # in float32, near enough to the codec's integers
+        for number, count in enumerate(how.parts):
             if number:
-                mean = predict(self.settled[number - 1]).mean
-            for part in range(parts):
+                p = predict(self.settled[number - 1])
+            for part in range(count):
                 slope = self.slope(lambda x: x)
                 with torch.no_grad():
-                    self.y -= (step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
-                self.settle_part(number, slice(part, None, parts), mean)
+                    self.y -= (how.step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
+                self.settle_part(number, slice(part, None, count), p, how.bit_price)
                 yield
+            if not count:
+                self.settle_part(number, slice(None), p, how.bit_price)
         inner = self.box.within(self.coded)
         self.y = self.merged(self.settled)[..., inner.rows, inner.columns]
 
-    def settle_part(self, number: int, channels: slice, mean: Tensor) -> None:
-        """Round channels of a group about their mean for good."""
-        distance = self.groups(self.latents())[number].detach() - mean
-        rounded = (mean + distance.round()) * self.inside[number]
-        self.settled[number][:, channels] = rounded[:, channels]
+    def settle_part(self, number: int, channels: slice, p: Logistic | None, bit_price: float) -> None:
+        """Round channels of a group for good: about their mean, if there is one."""
+        y = self.groups(self.latents())[number].detach()
+        rounded = rounded_cheaply(y, p, bit_price) if p else y.round()
+        self.settled[number][:, channels] = (rounded * self.inside[number])[:, channels]
         self.free[number][:, channels] = False
 
     def slope(self, rounded: Rounded) -> Tensor:
@@ -178,3 +222,13 @@ class Window:
         logit = (share.atanh() - (1 - share).atanh()) / temperature
         chance = torch.rand(x.shape, generator=self.noise).clamp(1e-6, 1 - 1e-6).logit()
         return below + ((logit + chance) / temperature).sigmoid()
+
+
+def rounded_cheaply(y: Tensor, p: Logistic, bit_price: float) -> Tensor:
+    """`bitsback.rounded_cheaply` of latents in floating point, and the mean added again."""
+    x = y - p.mean
+    nearest = x.round()
+    lower = nearest - nearest.sign()
+    saved = interval_bits(p.mean + nearest, p) - interval_bits(p.mean + lower, p)
+    cheaper = (x.abs() < nearest.abs()) & (1 - 2 * (nearest - x).abs() < bit_price * saved)
+    return p.mean + torch.where(cheaper, lower, nearest)
