@@ -33,11 +33,24 @@ def run(*command: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["encode", "--help"], ["--version"], ["info", "a.vlae"]])
-def test_help_and_info_import_nothing_heavy(arguments: Sequence[str]) -> None:
+def imported(arguments: Sequence[str]) -> set[str]:
+    """Names of the modules that a command needs, which must end well."""
     code = f"import sys, vlae_codec.cli\ntry: vlae_codec.cli.main({arguments})\nfinally: print(*sys.modules)"
     ended = run(sys.executable, "-c", code)
-    assert ended.returncode == 0 and not set(HEAVY) & set(ended.stdout.decode().split())
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.decode().split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["encode", "--help"], ["--version"], ["info", "a.vlae"]])
+def test_help_and_info_import_nothing_heavy(arguments: Sequence[str]) -> None:
+    assert not set(HEAVY) & imported(arguments)
+
+
+def test_coding_does_not_wait_for_the_compiler_of_torch() -> None:
+    photograph = Path(vlae_codec.__file__).parent / "example" / "coffee.png"
+    for arguments in (["encode", str(photograph), "-o", "b.vlae"], ["decode", "b.vlae", "-o", "b.png"]):
+        loaded = imported(arguments)
+        assert "torch" in loaded and not {"sympy", "torch._dynamo"} & loaded
 
 
 def test_import_vlae_codec_imports_nothing_heavy() -> None:

@@ -75,6 +75,13 @@ def test_importing_the_registry_imports_neither_torch_nor_numpy() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_loading_a_model_leaves_the_random_state_as_it_was() -> None:
+    models.load.cache_clear()
+    before = torch.get_rng_state()
+    models.load()
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_a_precise_convolution_is_float32_under_autocast_and_its_gradients_are_nearly_so() -> None:
     from vlae_codec.models.blocks import PreciseConv2d
 

@@ -124,8 +124,9 @@ def read(path: Path, name: str, sha256: str | None = None) -> Model:
     tensors = safetensors.torch.load(data)
     with safetensors.safe_open(path, "pt") as file:
         metadata = {key: json.loads(value) for key, value in file.metadata().items()}
-    with torch.device("meta"):
-        model = VLAE(Config(**metadata["config"]))
+    # Made on the meta device it would take a second: torch draws weights there with what its compiler is made of.
+    with torch.random.fork_rng(devices=[]):
+        model = VLAE(Config(**metadata["config"])).to("meta")
     floats = {n: t.float() for n, t in tensors.items() if not n.startswith(PRIOR)}
     model.load_state_dict(floats, strict=False, assign=True)
     prior = {n.removeprefix(PRIOR): t for n, t in tensors.items() if n.startswith(PRIOR)}
