@@ -22,6 +22,7 @@ from vlae_codec.timing import Stopwatch
 Pixels = NDArray[np.uint8]
 LEVEL = 600
 WAYS = [search.quick, partial(search.long, steps=16)]
+LATENTS_AT_ONCE = dict(zip(WAYS, (32 * 64, 32 * 48), strict=True))
 
 
 def crop(photo: Pixels, height: int, width: int, channels: int = 3) -> Pixels:
@@ -145,6 +146,12 @@ def test_parts_that_are_rounded_together_are_equally_large_in_a_long_search() ->
     assert len({size / parts for size, parts in zip(sizes, search.SIXTEENTHS, strict=True)}) == 1
 
 
+def test_a_quick_search_rounds_half_of_the_latents_first() -> None:
+    sizes, steps = group_sizes(models.load().transforms.config.latent), np.cumsum(search.HALVES)
+    first, second = (sum(size for size, step in zip(sizes, steps, strict=True) if step == part) for part in (1, 2))
+    assert first == second == sum(sizes) / 2
+
+
 def unseen() -> Problem:
     """A problem of the shipped model; the ways to search do not depend on the picture."""
     return Problem(models.load().transforms, np.zeros((1, 1, 3), np.uint8), transforms.rate_index(LEVEL))
@@ -189,7 +196,7 @@ def test_windows_cover_every_latent_once(size: tuple[int, int], way: Callable[[P
     for segment in tiles.segments(*size):
         for box in search.cut(segment, window):
             seen[box.rows, box.columns] += 1
-            assert box.size[0] * box.size[1] <= 32 * 64
+            assert box.size[0] * box.size[1] <= LATENTS_AT_ONCE[way]
     assert (seen == 1).all()
 
 

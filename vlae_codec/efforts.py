@@ -93,12 +93,17 @@ class Source:
 
 def candidates(source: Source, effort: int, progress: Progress) -> Iterator[Choice]:
     """What each effort up to this one finds, but for long searches: of those this one's only."""
-    for tried in range(min(effort, refine.HALVES_EFFORT) + 1):
-        yield source.choice(all_of(source.latents(tried), source), tried)
+    y = all_of(source.analysed, source)
+    for tried in range(min(effort + 1, refine.NUDGING_EFFORT)):
+        yield source.choice(y, tried)
+    if effort >= refine.NUDGING_EFFORT:
+        y = all_of(source.nudged, source)
+        yield source.choice(y, refine.NUDGING_EFFORT)
+    if effort >= refine.HALVES_EFFORT:
+        yield source.choice(all_of(source.settled, source), refine.HALVES_EFFORT)
     if effort >= refine.LONG_EFFORT:
-        nudged = all_of(source.nudged, source)
         with source.watch("search"):
-            found = refine.search_long(source.problem(floating(source.model)), nudged, effort, progress)
+            found = refine.search_long(source.problem(floating(source.model)), y, effort, progress)
         yield source.choice(found, effort)
 
 
