@@ -32,6 +32,7 @@ from vlae_codec.training.restore import restored
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard
 CPU = torch.device("cpu")
+SOME_WEIGHT = "synthesis_net.up8.0.weight"
 QUICK = TrainConfig(steps=6, batch=2, crop=64, warmup_steps=2, log_steps=3)
 
 
@@ -192,10 +193,10 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def run(
-    folder: Path, pictures: list[NDArray[np.uint8]], start: checkpoint.Checkpoint, steps: int
+    folder: Path, pictures: list[NDArray[np.uint8]], start: checkpoint.Checkpoint, steps: int, only: str = ""
 ) -> checkpoint.Checkpoint:
     """Train to `steps`; the checkpoint as read back."""
-    loop.train(pictures, folder, start, dataclasses.replace(QUICK, steps=steps), CPU)
+    loop.train(pictures, folder, start, dataclasses.replace(QUICK, steps=steps, only=only), CPU)
     return checkpoint.load(folder / checkpoint.NAME)
 
 
@@ -253,6 +254,50 @@ def test_a_grown_model_computes_the_same_at_first_and_then_learns_in_its_new_blo
 def test_growth_is_refused_in_anything_but_numbers_of_blocks(sizes: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="numbers of blocks"):
         loop.grown(loop.beginning(SMALL, QUICK), dataclasses.replace(SMALL, **sizes))
+
+
+def test_only_what_is_named_is_trained_and_the_rest_stays_at_its_average(
+    tmp_path: Path, pictures: list[NDArray[np.uint8]]
+) -> None:
+    parent = run(tmp_path / "all", pictures, loop.beginning(SMALL, QUICK), 3)
+    child = run(tmp_path / "some", pictures, loop.branch(parent), 3, only="synthesis_net")
+    for name, weight in child.model.items():
+        same = torch.equal(weight, parent.ema[name])
+        assert same == (not name.startswith("synthesis_net")), name
+        assert torch.equal(child.ema[name], parent.ema[name]) == same, name
+
+
+def test_a_renewed_network_may_have_another_shape_and_starts_without_what_it_had(
+    tmp_path: Path, pictures: list[NDArray[np.uint8]]
+) -> None:
+    parent = run(tmp_path, pictures, loop.beginning(SMALL, QUICK), 3)
+    child = loop.renewed(parent, dataclasses.replace(SMALL, synthesis_blocks8=3), QUICK, "synthesis_net")
+    assert child.step == 0 and child.pixels == parent.pixels and not child.optimizer
+    assert child.model.keys() > parent.model.keys()
+    for name, weight in child.model.items():
+        if not name.startswith("synthesis_net"):
+            assert torch.equal(weight, parent.ema[name]) and torch.equal(child.ema[name], parent.ema[name])
+    assert not torch.equal(child.model[SOME_WEIGHT], parent.ema[SOME_WEIGHT])
+
+
+@pytest.mark.parametrize(
+    ("prefix", "refusal"), [("synthesis", "analysis_net.*does not fit"), ("nothing", "begins with 'nothing'")]
+)
+def test_parameters_that_do_not_fit_or_do_not_exist_are_not_renewed(prefix: str, refusal: str) -> None:
+    with pytest.raises(UsageError, match=refusal):
+        loop.renewed(loop.beginning(SMALL, QUICK), dataclasses.replace(SMALL, width8=32), QUICK, prefix)
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [(["--only", "nothing"], "begins with 'nothing'"), (["--anew", "synthesis_net"], "--branch")],
+)
+def test_naming_what_cannot_be_trained_is_refused(
+    tmp_path: Path, folder_of_pictures: Path, small_config: Path, options: list[str], refusal: str
+) -> None:
+    command = ["train", str(folder_of_pictures), "--out", str(tmp_path / "run"), "--config", str(small_config)]
+    result = CliRunner().invoke(main, [*command, "--crop", "64", *options])
+    assert result.exit_code == 2 and refusal in result.output
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", b"PK\3\4 nothing"])

@@ -52,7 +52,7 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="JSON file with sizes of the model: of a new run, or with more blocks than --branch has.",
+    help="JSON file with sizes of the model: of a new run, with more blocks than --branch has, or for --anew.",
 )
 @setting("steps", "Where the run ends.", 1)
 @setting("batch", "Crops per process and step.", 1)
@@ -66,9 +66,11 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @setting("beta", "Weight of the KL of z; 1 is the ELBO.", default=REMEDIES.beta)
 @setting("kl-annealing", "Steps over which that weight rises from 0.", default=REMEDIES.kl_annealing)
 @setting("free-bits", "Bits per channel and position of z that cost nothing.", default=REMEDIES.free_bits)
+@click.option("--only", default="", help="Train only parameters whose names begin so, as synthesis_net.")
+@click.option("--anew", default="", help="Parameters whose names begin so start anew; --branch gives the others.")
 @click.option("--compile", is_flag=True, help="Fuse operations with torch.compile; on a CPU it needs a C++ compiler.")
 @click.option("--tune", type=click.Choice(TUNES), default=TUNES[0], show_default=True, help="What the distortion is.")
-def train(folder: Path, out: Path, branch: Path | None, config: Path | None, **options: Any) -> None:
+def train(folder: Path, out: Path, branch: Path | None, config: Path | None, anew: str, **options: Any) -> None:
     """Train on the photographs below FOLDER, or go on with the run in --out.
 
     Ctrl-C and SIGTERM end it with a checkpoint; one is written every four minutes anyway.
@@ -84,12 +86,12 @@ def train(folder: Path, out: Path, branch: Path | None, config: Path | None, **o
 
     remedies = {f.name: options.pop(f.name) for f in fields(Objective)}
     settings = TrainConfig(**options, objective=Objective(**remedies))
-    start = _start(out, branch, config, settings)
+    start = _start(out, branch, config, anew, settings)
     with loop.processes() as device:
         loop.train(load(folder), out, start, settings, device)
 
 
-def _start(out: Path, branch: Path | None, config: Path | None, settings: TrainConfig) -> "Checkpoint":
+def _start(out: Path, branch: Path | None, config: Path | None, anew: str, settings: TrainConfig) -> "Checkpoint":
     """The run in `out` if there is one, else a branch of another, else a new one."""
     from vlae_codec.models.config import Config
     from vlae_codec.training import checkpoint, loop
@@ -97,10 +99,14 @@ def _start(out: Path, branch: Path | None, config: Path | None, settings: TrainC
 
     if (out / checkpoint.NAME).exists():
         return checkpoint.load(out / checkpoint.NAME)
+    if anew and not branch:
+        raise UsageError("--anew needs --branch, which gives all other parameters")
     sizes = _read_config(config) if config else None
     if not branch:
         return loop.beginning(sizes or Config(), settings)
     parent = restored(branch) if branch.suffix == ".safetensors" else checkpoint.load(branch)
+    if anew:
+        return loop.renewed(parent, sizes or parent.model_config, settings, anew)
     return loop.grown(parent, sizes) if sizes else loop.branch(parent)
 
 

@@ -42,6 +42,7 @@ class TrainConfig:
     log_steps: int = 100
     checkpoint_seconds: float = 240.0
     compile: bool = False  # let torch.compile fuse what lies between convolutions
+    only: str = ""  # names of parameters that are trained begin so; the others stay at their average
     objective: Objective = Objective()
 
     def rate_at(self, step: int) -> float:

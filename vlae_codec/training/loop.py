@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ class Trainer:
         config: settings from here on; may differ from the checkpoint's.
         device: where to compute.
     Raises:
-        UsageError: a crop that the model cannot take; no C++ compiler where one is asked for.
+        UsageError: a crop that the model cannot take; no C++ compiler where one is asked for; nothing to train.
     """
 
     def __init__(self, start: Checkpoint, config: TrainConfig, device: torch.device):
@@ -99,7 +99,9 @@ class Trainer:
             for part in (self.model.analysis_net, self.model.synthesis_net, *self.model.contexts):
                 part.compile()
         self.parameters = dict(self.model.named_parameters())
-        self.ema = {name: start.ema[name].to(device) for name in self.parameters}
+        self.ema = {name: start.ema[name].to(device, copy=True) for name in self.parameters}
+        for name in self.parameters.keys() - beginning_with(config.only, self.parameters):
+            self.parameters[name].requires_grad_(False).copy_(self.ema[name])
         self.optimizer = MuonAdam(self.parameters.items())
         if start.optimizer:
             self.optimizer.load_state_dict(start.optimizer)
@@ -222,6 +224,14 @@ def beginning(model_config: Config, config: TrainConfig) -> Checkpoint:
     return Checkpoint(model_config, config, weights, {name: w.clone() for name, w in weights.items()})
 
 
+def beginning_with(prefix: str, names: Iterable[str]) -> set[str]:
+    """Those of the names; a UsageError if there are none."""
+    found = {name for name in names if name.startswith(prefix)}
+    if not found:
+        raise UsageError(f"no parameter's name begins with {prefix!r}")
+    return found
+
+
 def branch(parent: Checkpoint) -> Checkpoint:
     """A copy of a run whose steps count from zero: for a decay of its own, or other settings."""
     return dataclasses.replace(parent, step=0, random=[])
@@ -243,6 +253,24 @@ def grown(parent: Checkpoint, config: Config) -> Checkpoint:
             if ".expand." in name:
                 new[name].zero_()
         new.update(old)
+    return dataclasses.replace(child, pixels=parent.pixels, seconds=parent.seconds)
+
+
+def renewed(parent: Checkpoint, config: Config, train_config: TrainConfig, prefix: str) -> Checkpoint:
+    """A branch where parameters whose names begin with `prefix` start anew, of whatever shape.
+
+    The others are the parent's averaged weights; no momentum is kept.
+
+    Raises:
+        UsageError: there are none; another parameter does not fit the configuration.
+    """
+    child = beginning(config, train_config)
+    kept = child.model.keys() - beginning_with(prefix, child.model)
+    for name in sorted(kept):
+        weight = parent.ema.get(name)
+        if weight is None or weight.shape != child.model[name].shape:
+            raise UsageError(f"{name} does not fit the configuration, and --anew does not name it")
+        child.model[name], child.ema[name] = weight.clone(), weight.clone()
     return dataclasses.replace(child, pixels=parent.pixels, seconds=parent.seconds)
 
 

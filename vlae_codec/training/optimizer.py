@@ -106,7 +106,10 @@ class MuonAdam:
             self.share([n for names in self.stacks[source::world] for n in names], source)
 
     def step_stack(self, names: list[str], learning_rate: float) -> None:
-        """Update kernels of one shape."""
+        """Update kernels of one shape, as far as they are trained."""
+        names = [name for name in names if self.matrices[name].requires_grad]
+        if not names:
+            return
         directions = []
         for name in names:
             gradient, buffer = self.matrices[name].grad, self.buffers[name]
