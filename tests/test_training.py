@@ -22,7 +22,7 @@ from vlae_codec import models
 from vlae_codec.cli import main
 from vlae_codec.errors import InputError, LimitError, UsageError
 from vlae_codec.models.vlae import VLAE, Logistic, Normal, interval_bits, kl_bits
-from vlae_codec.training import checkpoint, export, loop
+from vlae_codec.training import checkpoint, export, loop, starts
 from vlae_codec.training.config import Objective, TrainConfig
 from vlae_codec.training.data import Crops, load
 from vlae_codec.training.diagnose import Measurement, diagnose, verdict
@@ -167,7 +167,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 def test_a_crop_that_the_networks_cannot_halve_is_refused() -> None:
     config = dataclasses.replace(QUICK, crop=100)
     with pytest.raises(UsageError, match="multiple of 64"):
-        loop.Trainer(loop.beginning(SMALL, config), config, CPU)
+        loop.Trainer(starts.beginning(SMALL, config), config, CPU)
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # by what traces the networks
@@ -176,7 +176,7 @@ def test_a_compiled_step_is_the_step(pictures: list[NDArray[np.uint8]]) -> None:
     found = []
     for compiled in (False, True):
         config = dataclasses.replace(QUICK, compile=compiled)
-        trainer = loop.Trainer(loop.beginning(SMALL, config), config, CPU)
+        trainer = loop.Trainer(starts.beginning(SMALL, config), config, CPU)
         assert (trainer.model.synthesis_net._compiled_call_impl is not None) == compiled
         torch.manual_seed(0)
         x = Crops(pictures, 64).draw(2).contiguous(memory_format=torch.channels_last)
@@ -189,7 +189,7 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CXX", "no-such-compiler")
     config = dataclasses.replace(QUICK, compile=True)
     with pytest.raises(UsageError, match="no C\\+\\+ compiler"):
-        loop.Trainer(loop.beginning(SMALL, config), config, CPU)
+        loop.Trainer(starts.beginning(SMALL, config), config, CPU)
 
 
 def run(
@@ -201,8 +201,8 @@ def run(
 
 
 def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path: Path, pictures: list[NDArray[np.uint8]]) -> None:
-    straight = run(tmp_path / "a", pictures, loop.beginning(SMALL, QUICK), 6)
-    half = run(tmp_path / "b", pictures, loop.beginning(SMALL, QUICK), 3)
+    straight = run(tmp_path / "a", pictures, starts.beginning(SMALL, QUICK), 6)
+    half = run(tmp_path / "b", pictures, starts.beginning(SMALL, QUICK), 3)
     resumed = run(tmp_path / "b", pictures, half, 6)
     assert resumed.step == straight.step == 6
     assert resumed.pixels == straight.pixels == 6 * 2 * 64 * 64
@@ -213,7 +213,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path: Path, pictures: l
 
 
 def test_training_lowers_the_loss(tmp_path: Path, pictures: list[NDArray[np.uint8]]) -> None:
-    start = loop.beginning(SMALL, QUICK)
+    start = starts.beginning(SMALL, QUICK)
     end = run(tmp_path, pictures, start, 60)
     x, rate = Crops(pictures, 64).draw(8), torch.linspace(0, 1, 8)
     losses = []
@@ -228,8 +228,8 @@ def test_training_lowers_the_loss(tmp_path: Path, pictures: list[NDArray[np.uint
 def test_a_branch_keeps_weights_and_momentum_and_counts_from_zero(
     tmp_path: Path, pictures: list[NDArray[np.uint8]]
 ) -> None:
-    parent = run(tmp_path, pictures, loop.beginning(SMALL, QUICK), 3)
-    child = loop.branch(parent)
+    parent = run(tmp_path, pictures, starts.beginning(SMALL, QUICK), 3)
+    child = starts.branch(parent)
     assert child.step == 0 and child.pixels == parent.pixels and child.optimizer is parent.optimizer
     assert all(torch.equal(child.model[n], parent.model[n]) for n in parent.model)
 
@@ -237,8 +237,10 @@ def test_a_branch_keeps_weights_and_momentum_and_counts_from_zero(
 def test_a_grown_model_computes_the_same_at_first_and_then_learns_in_its_new_blocks(
     tmp_path: Path, pictures: list[NDArray[np.uint8]]
 ) -> None:
-    parent = run(tmp_path / "small", pictures, loop.beginning(SMALL, QUICK), 3)
-    child = loop.grown(parent, dataclasses.replace(SMALL, analysis_blocks8=3, synthesis_blocks4=2, synthesis_blocks8=3))
+    parent = run(tmp_path / "small", pictures, starts.beginning(SMALL, QUICK), 3)
+    child = starts.grown(
+        parent, dataclasses.replace(SMALL, analysis_blocks8=3, synthesis_blocks4=2, synthesis_blocks8=3)
+    )
     assert child.step == 0 and child.pixels == parent.pixels
     x, rate = torch.rand(1, 3, 64, 64) - 0.5, torch.tensor([0.4])
     small, large = checkpoint.averaged(parent), checkpoint.averaged(child)
@@ -253,14 +255,14 @@ def test_a_grown_model_computes_the_same_at_first_and_then_learns_in_its_new_blo
 @pytest.mark.parametrize("sizes", [{"width8": 32}, {"synthesis_blocks8": 0}])
 def test_growth_is_refused_in_anything_but_numbers_of_blocks(sizes: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="numbers of blocks"):
-        loop.grown(loop.beginning(SMALL, QUICK), dataclasses.replace(SMALL, **sizes))
+        starts.grown(starts.beginning(SMALL, QUICK), dataclasses.replace(SMALL, **sizes))
 
 
 def test_only_what_is_named_is_trained_and_the_rest_stays_at_its_average(
     tmp_path: Path, pictures: list[NDArray[np.uint8]]
 ) -> None:
-    parent = run(tmp_path / "all", pictures, loop.beginning(SMALL, QUICK), 3)
-    child = run(tmp_path / "some", pictures, loop.branch(parent), 3, only="synthesis_net")
+    parent = run(tmp_path / "all", pictures, starts.beginning(SMALL, QUICK), 3)
+    child = run(tmp_path / "some", pictures, starts.branch(parent), 3, only="synthesis_net")
     for name, weight in child.model.items():
         same = torch.equal(weight, parent.ema[name])
         assert same == (not name.startswith("synthesis_net")), name
@@ -270,8 +272,8 @@ def test_only_what_is_named_is_trained_and_the_rest_stays_at_its_average(
 def test_a_renewed_network_may_have_another_shape_and_starts_without_what_it_had(
     tmp_path: Path, pictures: list[NDArray[np.uint8]]
 ) -> None:
-    parent = run(tmp_path, pictures, loop.beginning(SMALL, QUICK), 3)
-    child = loop.renewed(parent, dataclasses.replace(SMALL, synthesis_blocks8=3), QUICK, "synthesis_net")
+    parent = run(tmp_path, pictures, starts.beginning(SMALL, QUICK), 3)
+    child = starts.renewed(parent, dataclasses.replace(SMALL, synthesis_blocks8=3), QUICK, "synthesis_net")
     assert child.step == 0 and child.pixels == parent.pixels and not child.optimizer
     assert child.model.keys() > parent.model.keys()
     for name, weight in child.model.items():
@@ -285,7 +287,7 @@ def test_a_renewed_network_may_have_another_shape_and_starts_without_what_it_had
 )
 def test_parameters_that_do_not_fit_or_do_not_exist_are_not_renewed(prefix: str, refusal: str) -> None:
     with pytest.raises(UsageError, match=refusal):
-        loop.renewed(loop.beginning(SMALL, QUICK), dataclasses.replace(SMALL, width8=32), QUICK, prefix)
+        starts.renewed(starts.beginning(SMALL, QUICK), dataclasses.replace(SMALL, width8=32), QUICK, prefix)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +367,7 @@ def test_export_writes_a_model_that_the_codec_reads_and_a_card(
     tmp_path: Path, folder_of_pictures: Path, pictures: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "MAX_COST", 1.0)  # three steps of training make no model that rounds well
-    run(tmp_path / "run", pictures, loop.beginning(SMALL, QUICK), 3)
+    run(tmp_path / "run", pictures, starts.beginning(SMALL, QUICK), 3)
     out = tmp_path / "model.safetensors"
     arguments = [str(tmp_path / "run" / checkpoint.NAME), str(folder_of_pictures)]
     small = ["--crops", "2", "--size", "128"]
@@ -416,7 +418,7 @@ def test_export_refuses_a_model_whose_rounding_costs_too_much(
     monkeypatch.setattr(export, "MAX_COST", -1.0)
     out = tmp_path / "model.safetensors"
     with pytest.raises(LimitError, match="rounding costs"):
-        export.export(run(tmp_path, pictures, loop.beginning(SMALL, QUICK), 1), Crops(pictures, 64).draw(2), out)
+        export.export(run(tmp_path, pictures, starts.beginning(SMALL, QUICK), 1), Crops(pictures, 64).draw(2), out)
     assert not out.exists()
 
 

@@ -94,7 +94,7 @@ def train(folder: Path, out: Path, branch: Path | None, config: Path | None, ane
 def _start(out: Path, branch: Path | None, config: Path | None, anew: str, settings: TrainConfig) -> "Checkpoint":
     """The run in `out` if there is one, else a branch of another, else a new one."""
     from vlae_codec.models.config import Config
-    from vlae_codec.training import checkpoint, loop
+    from vlae_codec.training import checkpoint, starts
     from vlae_codec.training.restore import restored
 
     if (out / checkpoint.NAME).exists():
@@ -103,11 +103,11 @@ def _start(out: Path, branch: Path | None, config: Path | None, anew: str, setti
         raise UsageError("--anew needs --branch, which gives all other parameters")
     sizes = _read_config(config) if config else None
     if not branch:
-        return loop.beginning(sizes or Config(), settings)
+        return starts.beginning(sizes or Config(), settings)
     parent = restored(branch) if branch.suffix == ".safetensors" else checkpoint.load(branch)
     if anew:
-        return loop.renewed(parent, sizes or parent.model_config, settings, anew)
-    return loop.grown(parent, sizes) if sizes else loop.branch(parent)
+        return starts.renewed(parent, sizes or parent.model_config, settings, anew)
+    return starts.grown(parent, sizes) if sizes else starts.branch(parent)
 
 
 def _read_config(path: Path) -> "Config":
