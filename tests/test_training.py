@@ -32,7 +32,6 @@ from vlae_codec.training.restore import restored
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard
 CPU = torch.device("cpu")
-SOME_WEIGHT = "synthesis_net.up8.0.weight"
 QUICK = TrainConfig(steps=6, batch=2, crop=64, warmup_steps=2, log_steps=3)
 
 
@@ -279,7 +278,8 @@ def test_a_renewed_network_may_have_another_shape_and_starts_without_what_it_had
     for name, weight in child.model.items():
         if not name.startswith("synthesis_net"):
             assert torch.equal(weight, parent.ema[name]) and torch.equal(child.ema[name], parent.ema[name])
-    assert not torch.equal(child.model[SOME_WEIGHT], parent.ema[SOME_WEIGHT])
+    weight = "synthesis_net.up8.0.weight"
+    assert not torch.equal(child.model[weight], parent.ema[weight])
 
 
 @pytest.mark.parametrize(

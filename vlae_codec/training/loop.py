@@ -30,7 +30,7 @@ from vlae_codec.training.config import TrainConfig
 from vlae_codec.training.data import Crops, Pixels
 from vlae_codec.training.objective import Terms, evaluate
 from vlae_codec.training.optimizer import MuonAdam, rank_and_world
-from vlae_codec.training.starts import beginning_with
+from vlae_codec.training.starts import with_prefix
 
 
 @contextmanager
@@ -99,7 +99,7 @@ class Trainer:
                 part.compile()
         self.parameters = dict(self.model.named_parameters())
         self.ema = {name: start.ema[name].to(device, copy=True) for name in self.parameters}
-        for name in self.parameters.keys() - beginning_with(config.only, self.parameters):
+        for name in self.parameters.keys() - with_prefix(config.only, self.parameters):
             self.parameters[name].requires_grad_(False).copy_(self.ema[name])
         self.optimizer = MuonAdam(self.parameters.items())
         if start.optimizer:
@@ -221,7 +221,7 @@ def train(pictures: list[Pixels], folder: Path, start: Checkpoint, config: Train
 
     Args:
         pictures: (H, W, 3) uint8 arrays.
-        start: `starts.beginning`, `starts.branch`, or the checkpoint of an earlier run.
+        start: what `starts` makes, or the checkpoint of an earlier run.
     """
     stop = StopRequest()
     trainer, crops = Trainer(start, config, device), Crops(pictures, config.crop)

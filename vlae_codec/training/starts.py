@@ -1,4 +1,4 @@
-"""Where a run starts: new weights, or those of another run, all of them or some."""
+"""Where a run starts, for `loop.train`: new weights, or those of another run, all of them or some."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -19,8 +19,8 @@ def beginning(model_config: Config, config: TrainConfig) -> Checkpoint:
     return Checkpoint(model_config, config, weights, {name: w.clone() for name, w in weights.items()})
 
 
-def beginning_with(prefix: str, names: Iterable[str]) -> set[str]:
-    """Those of the names; a UsageError if there are none."""
+def with_prefix(prefix: str, names: Iterable[str]) -> set[str]:
+    """Those of the names of parameters that begin so; a UsageError if there are none."""
     found = {name for name in names if name.startswith(prefix)}
     if not found:
         raise UsageError(f"no parameter's name begins with {prefix!r}")
@@ -60,7 +60,7 @@ def renewed(parent: Checkpoint, config: Config, train_config: TrainConfig, prefi
         UsageError: there are none; another parameter does not fit the configuration.
     """
     child = beginning(config, train_config)
-    kept = child.model.keys() - beginning_with(prefix, child.model)
+    kept = child.model.keys() - with_prefix(prefix, child.model)
     for name in sorted(kept):
         weight = parent.ema.get(name)
         if weight is None or weight.shape != child.model[name].shape:
