@@ -17,10 +17,12 @@ import torch
 from click.testing import CliRunner
 from conftest import SMALL
 from numpy.typing import NDArray
+from torch import nn
 
 from vlae_codec import models
 from vlae_codec.cli import main
 from vlae_codec.errors import InputError, LimitError, UsageError
+from vlae_codec.models.blocks import Modulation, ResidualBlock
 from vlae_codec.models.vlae import VLAE, Logistic, Normal, interval_bits, kl_bits
 from vlae_codec.training import checkpoint, export, loop, starts
 from vlae_codec.training.config import Objective, TrainConfig
@@ -167,6 +169,19 @@ def test_a_crop_that_the_networks_cannot_halve_is_refused() -> None:
     config = dataclasses.replace(QUICK, crop=100)
     with pytest.raises(UsageError, match="multiple of 64"):
         loop.Trainer(starts.beginning(SMALL, config), config, CPU)
+
+
+def test_channels_of_all_activations_of_the_transforms_come_last_in_memory() -> None:
+    model, orders = VLAE(SMALL), set()
+    for layer in (*model.analysis_net.modules(), *model.synthesis_net.modules()):
+        if isinstance(layer, nn.Conv2d | ResidualBlock | Modulation):
+            layer.register_forward_hook(
+                lambda _, __, out: orders.add(out.is_contiguous(memory_format=torch.channels_last))
+            )
+    x = torch.zeros(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        evaluate(model, x, torch.tensor([0.2, 0.8]), Objective(), 0)
+    assert orders == {True}
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # by what traces the networks
