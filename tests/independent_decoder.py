@@ -103,13 +103,13 @@ ESCAPED = (*range(0, 65535 * 256, 256), 1 << 24)  # F of v, which follows an esc
 @cache
 def deviation_and_reach(level: int) -> tuple[float, int]:
     """Coded probabilities, "Tables": σ and R."""
-    deviation = 0.1 * 2 ** (level / 24)
+    deviation = 0.1 * 2 ** ((level - 8) / 24)
     return deviation, math.ceil(9 * deviation) + 1
 
 
 def mean_step(level: int) -> int:
     """Coded probabilities, "Tables": g."""
-    return 1 if level < 48 else 2 if level < 96 else 8
+    return 1 if level < 56 else 2 if level < 104 else 8
 
 
 def phi(x: float, kind: str) -> float:
@@ -145,9 +145,9 @@ class Place(NamedTuple):
 
 def coding_order(mean: Ints, level: Ints) -> list[Place]:
     """The order of coding, "Lists of symbols"."""
-    g = np.array([mean_step(n) for n in range(264)])[level]
+    g = np.array([mean_step(n) for n in range(272)])[level]
     rounded = (mean + g // 2) // g * g
-    reach = np.array([deviation_and_reach(n)[1] for n in range(264)])[level]
+    reach = np.array([deviation_and_reach(n)[1] for n in range(272)])[level]
     f, lowest = rounded % 64, rounded // 64 - reach
     order = np.argsort(64 * level + f, kind="stable")
     columns = (order, level[order], f[order], lowest[order])

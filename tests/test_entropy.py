@@ -146,4 +146,4 @@ def test_tables_are_those_of_format_version_1() -> None:
     assert digest.hexdigest() == GOLDEN
 
 
-GOLDEN = "0e92283373db092d7c433b1b97b92f620174b3b8e61b38b39f1e5f9f934e8a63"
+GOLDEN = "3746e40f48f51d8e45a4c272705d47f3cab13030fca411af0f3c7f96ca989b15"

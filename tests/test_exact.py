@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vlae_codec.bitsback import quantise
-from vlae_codec.entropy import FRACTIONS, LEVELS, LEVELS_PER_OCTAVE, Distributions
+from vlae_codec.entropy import FRACTIONS, LEVELS, LEVELS_PER_OCTAVE, Distributions, level_std
 from vlae_codec.errors import LimitError
 from vlae_codec.models import Model
 from vlae_codec.models.exact import (
@@ -71,7 +71,7 @@ def assert_close(found: Distributions, mean: torch.Tensor, std: torch.Tensor) ->
     """Means within four 64ths and 0.2 %, levels within one of the nearest."""
     wanted = mean.flatten().numpy() * FRACTIONS
     assert (np.abs(found.mean - wanted) <= 4 + 0.002 * np.abs(wanted)).all()
-    level = (LEVELS_PER_OCTAVE * (std.expand(mean.shape) / 0.1).log2()).clamp(0, LEVELS - 1).flatten().numpy()
+    level = (LEVELS_PER_OCTAVE * (std.expand(mean.shape) / level_std(0)).log2()).clamp(0, LEVELS - 1).flatten().numpy()
     assert np.abs(found.level - level).max() <= 1
 
 

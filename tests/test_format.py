@@ -44,7 +44,7 @@ def lively(small_vlae: VLAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 values.add_(0.2 * torch.randn(values.shape, generator=generator))
         weights["hyper_analysis.out.weight"][:4].mul_(80)  # means of z beyond their limit
         weights["contexts.1.inp.weight"].mul_(10)  # more than 16 bits hold without a shift
-        weights["log_prior_std"].copy_(torch.linspace(-3, 1, 4))
+        weights["log_prior_std"].copy_(torch.linspace(-4, 1, 4))
         weights["synthesis_net.out.weight"].mul_(1.5)
     grid = hyper_grid(model, 0.2 * torch.randn(1, 3, 64, 64, generator=generator))
     grid = replace(grid, first_quality=torch.linspace(0, 600, len(grid.kept)))

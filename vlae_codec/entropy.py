@@ -4,8 +4,8 @@ numpy arrays in, bytes out; the only module that imports constriction. Every pro
 2^24, looked up by integers: a level of the standard deviation and a mean in 64ths. Nothing that differs between
 machines in its last bits reaches the coder.
 
-    std(level)     = 0.1 * 2^(level/24), level 0..263
-    mean           in 64ths below level 48, rounded to 32nds below level 96, to eighths from there
+    std(level)     = 0.1 * 2^((level - 8)/24), level 0..271
+    mean           in 64ths below level 56, rounded to 32nds below level 104, to eighths from there
     table(level, f): symbols floor(mean) - R .. floor(mean) + R + 1 with R = ceil(9 std) + 1, then an escape;
                      mass of each unit interval around a mean of f/64, rounded to integers
     escape:          the symbol follows as 16 bits; distributions that are sampled have none, since an escape drawn by
@@ -36,7 +36,7 @@ Ints = NDArray[np.int32]
 Number = TypeVar("Number", np.int32, np.float64)
 
 FRACTIONS = 64  # of a step, for means
-LEVELS = 264
+LEVELS = 272
 LEVELS_PER_OCTAVE = 24
 PRECISION = 24  # bits of a probability
 ESCAPE = 1 << 3  # least probability of the escape, out of 2^24: 21 bits, then 16 for the symbol
@@ -47,7 +47,7 @@ LEAST_BITS = 64  # what a stack keeps, so that symbols popped from it are unbias
 
 def level_std(level: float) -> float:
     """Standard deviation of a level, in steps; fractional levels lie between."""
-    std: float = 0.1 * 2.0 ** (level / LEVELS_PER_OCTAVE)
+    std: float = 0.1 * 2.0 ** ((level - 8) / LEVELS_PER_OCTAVE)
     return std
 
 
@@ -63,7 +63,7 @@ class Kind(Enum):
 class Distributions:
     """The distributions of n integers.
 
-    mean: (n,) in 64ths of a step; level: (n,) 0..263.
+    mean: (n,) in 64ths of a step; level: (n,) 0..271.
     """
 
     mean: Ints
@@ -101,7 +101,7 @@ class Distributions:
 
     def saved(self, symbols: Ints) -> NDArray[np.float64]:
         """Bits that each symbol (n,) would save as the next one towards zero, in logistic distributions about zero."""
-        scale = 0.1 * 2.0 ** (self.level / LEVELS_PER_OCTAVE) * (math.sqrt(3) / math.pi)
+        scale = STDS[self.level] * (math.sqrt(3) / math.pi)
         edges = (np.abs(symbols) + np.array([[-1.5], [-0.5], [0.5]])) / scale
         inner, outer = -np.diff(1 / (1 + np.exp(np.minimum(edges, 700))), axis=0)
         least = 2.0**-PRECISION
@@ -157,7 +157,8 @@ def radius(level: int) -> int:
 
 
 # Grid of the means of each level, in 64ths.
-MEAN_STEPS: Ints = np.repeat(np.array([1, 2, 8], np.int32), [48, 48, LEVELS - 96])
+MEAN_STEPS: Ints = np.repeat(np.array([1, 2, 8], np.int32), [56, 48, LEVELS - 104])
+STDS = np.array([level_std(level) for level in range(LEVELS)])
 RADII: Ints = np.array([radius(level) for level in range(LEVELS)], np.int32)
 
 

@@ -24,7 +24,7 @@ from vlae_codec.models.prior import Context, FirstContext, HyperAnalysis, HyperS
 
 STRIDE = 64  # pixels per position of z; latents are at 1/16
 LATENT_UNIT = 4.0  # the prior sees ŷ in units of four steps, so that ±127 in fixed point is ±508 steps
-MIN_STD = 0.1  # of a latent, in steps
+MIN_STD = 0.1 * 2 ** (-1 / 3)  # of a latent, in steps: that of level 0 in `entropy`
 LOG2 = math.log(2)
 MIN_PROBABILITY = 1e-9  # 30 bits; what lies further out is coded by an escape
 
