@@ -82,9 +82,8 @@ def encode(
         raise UsageError(f"effort {effort}; 0 to {EFFORT_MAX} is possible")
     watch, loaded, level = Stopwatch(stages), models.load(model), round(quality * 10)
     height, width = picture.pixels.shape[:2]
-    bit_price = refine.bit_price(loaded.tune, effort, transforms.rate_index(level))
     source = Source(loaded, picture.pixels, level, precision, watch)
-    y = source.latents(effort)
+    y, bit_price = source.latents(effort), source.bit_price(effort)
     if effort >= refine.LONG_EFFORT:
         choice = best_choice(source, effort, bits_back, progress)
         y, bit_price, progress = choice.part, choice.bit_price, None

@@ -63,7 +63,7 @@ class Source:
             return refine.nudge(self.problem(self.model.transforms), y, seen, box)
 
     def settled(self, box: Box) -> Floats:
-        """Rounded, half of them after the other."""
+        """Half of them rounded, the others after a step that makes up for it."""
         y, seen = self._around(box)
         with self.watch("search"):
             return refine.settle(self.problem(floating(self.model)), y, seen, box)
@@ -73,9 +73,13 @@ class Source:
         seen = box.grown(HALO, self.whole.size)
         return self._analysed(seen, torch.bfloat16 if fast_bfloat16(torch.device("cpu")) else self.precision), seen
 
+    def bit_price(self, effort: int) -> float:
+        """Squared steps that a bit may cost in rounding latents of an effort."""
+        return refine.bit_price(self.model.tune, effort, transforms.rate_index(self.level))
+
     def choice(self, y: Floats, effort: int) -> Choice:
         """Latents of an effort, and how it rounds them."""
-        return Choice(y, refine.bit_price(self.model.tune, effort, transforms.rate_index(self.level)))
+        return Choice(y, self.bit_price(effort))
 
     def problem(self, networks: VLAE) -> Problem:
         """What is searched for, of these networks of the model."""

@@ -31,7 +31,7 @@ class Rounding(NamedTuple):
     of the latents after the other.
     """
 
-    price: float
+    price: tuple[float, float]
     nudge: tuple[float, float]
     nudged_price: tuple[float, float]
     halves: tuple[float, float]
@@ -39,9 +39,9 @@ class Rounding(NamedTuple):
 
 
 ROUNDINGS = {
-    "psnr": Rounding(1 / 80, (0.009, 0.026), (1 / 55, 1 / 20), (0.0077, 0.033), (1 / 180, 1 / 66)),
+    "psnr": Rounding((1 / 80, 1 / 80), (0.009, 0.026), (1 / 55, 1 / 20), (0.0077, 0.033), (1 / 180, 1 / 66)),
     # MS-SSIM is not a squared error: by how much less a latent may be exact says little about it.
-    "ssim": Rounding(0.0, (0.008, 0.01), (1 / 36, 1 / 36), (0.008, 0.01), (0.0, 0.0)),
+    "ssim": Rounding((0.0, 0.0), (0.008, 0.01), (1 / 36, 1 / 36), (0.008, 0.01), (0.0, 0.0)),
 }
 """By what a model is tuned for."""
 

@@ -47,16 +47,14 @@ class Choice:
 
 
 def bit_price(tune: str, effort: int, rate: Tensor) -> float:
-    """Squared steps that a bit may cost in rounding; it is in what was searched for already.
+    """Squared steps that a bit may cost in rounding; a long search has counted it already.
 
     Args:
         rate: (1,) rate index.
     """
-    if effort > NUDGING_EFFORT:
-        return 0.0
-    if effort == NUDGING_EFFORT:
-        return between(ROUNDINGS[tune].nudged_price, float(rate))
-    return ROUNDINGS[tune].price if effort else 0.0
+    rounding = ROUNDINGS[tune]
+    prices = {1: rounding.price, NUDGING_EFFORT: rounding.nudged_price, HALVES_EFFORT: rounding.halves_price}
+    return between(prices[effort], float(rate)) if effort in prices else 0.0
 
 
 def doubtful(bits: float, pixels: int) -> bool:
@@ -92,7 +90,7 @@ def nudge(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
 
 
 def settle(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
-    """The latents of a box, half of them rounded, then the others, which make up for what that did.
+    """The latents of a box, half of them rounded, and the others moved to make up for what that did.
 
     Args:
         y, seen, box: as for `nudge`.

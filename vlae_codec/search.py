@@ -4,8 +4,8 @@
 
 Each latent is rounded up or down at random, softly, with a temperature that falls (SGA: Yang, Bamler, Mandt, 2020,
 https://arxiv.org/abs/2006.04240). Then part after part is rounded for good, and before each the latents that still can
-move go one step down the gradient, to make up for what rounding the parts before did. A short search is nothing but
-this, in a few parts.
+move go one step down the gradient, to make up for what rounding the parts before did; the last part is left to the
+codec. A short search is nothing but this, in two parts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +55,15 @@ class Search(NamedTuple):
         """Of gradient descent on each window."""
         return self.annealing + sum(self.parts)
 
+    def rounds(self) -> list[list[tuple[int, slice]]]:
+        """What each part is: groups, and channels of them."""
+        parts: list[list[tuple[int, slice]]] = []
+        for number, count in enumerate(self.parts):
+            parts += [[(number, slice(part, None, count))] for part in range(count)]
+            if not count:
+                parts[-1].append((number, slice(None)))
+        return parts
+
 
 HALVES, SIXTEENTHS = (1, 0, 0, 0, 0, 1, 0), (1, 1, 1, 1, 4, 4, 4)
 """Equal parts of the latents."""
@@ -69,7 +78,7 @@ def quick(problem: Problem) -> Search:
 
 
 def long(problem: Problem, steps: int) -> Search:
-    """So many steps, of which the last 16 round for good; the window is a picture of 768x512 pixels, or of 512x768."""
+    """So many steps, the last 16 of them before one part each; the window is a picture of 768x512 or 512x768 pixels."""
     step = LONG_STEP * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
     return Search(steps - sum(SIXTEENTHS), SIXTEENTHS, step, 0.0, (32, 48))
 
@@ -83,7 +92,7 @@ def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progre
         box: begins where a segment does, and ends where one does or the picture.
         progress: is called with the fraction done.
     Returns:
-        (C, rows, columns), rounded about what the prior in floating point predicts.
+        (C, rows, columns), all but the last part rounded about what the prior in floating point predicts.
     """
     around, out = torch.from_numpy(y)[None], y.copy()
     windows = [(segment, part) for segment in box.parts(tiles.SIDE, tiles.SIDE) for part in cut(segment, how.window)]
@@ -94,7 +103,7 @@ def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progre
             for done, _ in enumerate(steps, 1):
                 progress((number + done / how.steps) / len(windows))
         target = part.within(seen)
-        out[:, target.rows, target.columns] = window.y.detach()[0]
+        out[:, target.rows, target.columns] = window.found()[0]
     kept = box.within(seen)
     return out[:, kept.rows, kept.columns]
 
@@ -127,6 +136,8 @@ class Window:
         self.noise = torch.Generator().manual_seed(0)
         self.free = [torch.ones(1, inside.shape[1], 1, 1, dtype=torch.bool) for inside in self.inside]
         self.settled = [torch.zeros_like(inside) for inside in self.inside]
+        self.predict = problem.model.predictor(problem.rate)
+        self.predicted: list[Logistic | None] = [None]  # of groups that are being settled, each by those before it
 
     def descend(self, steps: int) -> Iterator[None]:
         """Move down the slope of what random rounding gives; yields after each step."""
@@ -139,29 +150,37 @@ class Window:
             yield
 
     def settle(self, how: Search) -> Iterator[None]:
-        """Round part after part, those that can still move making up for it; yields after each step that they take."""
-        p = None
-        predict = self.problem.model.predictor(self.problem.rate)  # in float32, near enough to the codec's integers
-        for number, count in enumerate(how.parts):
-            if number:
-                p = predict(self.settled[number - 1])
-            for part in range(count):
-                slope = self.slope(lambda x: x)
-                with torch.no_grad():
-                    self.y -= (how.step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
-                self.settle_part(number, slice(part, None, count), p, how.bit_price)
-                yield
-            if not count:
-                self.settle_part(number, slice(None), p, how.bit_price)
-        inner = self.box.within(self.coded)
-        self.y = self.merged(self.settled)[..., inner.rows, inner.columns]
+        """Round part after part but the last, those that can still move making up for it; yields after each step."""
+        *parts, _ = how.rounds()
+        for part in parts:
+            self.move(how.step)
+            for number, channels in part:
+                self.settle_part(number, channels, how.bit_price)
+            yield
+        self.move(how.step)
+        yield
 
-    def settle_part(self, number: int, channels: slice, p: Logistic | None, bit_price: float) -> None:
-        """Round channels of a group for good: about their mean, if there is one."""
+    def move(self, step: float) -> None:
+        """One step down the slope of what the latents give as they are."""
+        slope = self.slope(lambda x: x)
+        with torch.no_grad():
+            self.y -= (step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
+
+    def settle_part(self, number: int, channels: slice, bit_price: float) -> None:
+        """Round channels of a group for good: about their mean in float32, which is near enough to the codec's."""
         y = self.groups(self.latents())[number].detach()
+        if number == len(self.predicted):
+            self.predicted.append(self.predict(self.settled[number - 1]))
+        p = self.predicted[number]
         rounded = rounded_cheaply(y, p, bit_price) if p else y.round()
         self.settled[number][:, channels] = (rounded * self.inside[number])[:, channels]
         self.free[number][:, channels] = False
+
+    def found(self) -> Tensor:
+        """The latents of the box as they are now, (1, latent, rows, columns)."""
+        inner, groups = self.box.within(self.coded), self.groups(self.latents().detach())
+        kept = self.merged([self.kept(number, group) for number, group in enumerate(groups)])
+        return kept[..., inner.rows, inner.columns]
 
     def slope(self, rounded: Rounded) -> Tensor:
         """Derivative of the Lagrangian in bits by the latents of the box.
