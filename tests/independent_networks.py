@@ -168,11 +168,9 @@ class Synthesis:
         """As many blocks as there are."""
         number = 0
         while f"synthesis_net.{name}.{number}.reduce.weight" in self.arrays:
-            inner = x
-            for part in ("reduce", "spatial"):
-                inner = self.conv(f"{name}.{number}.{part}", inner)
-                inner = inner * (1 + np.tanh(inner / 2)) / 2  # SiLU, without overflow
-            x = x + self.conv(f"{name}.{number}.expand", inner)
+            inner = self.conv(f"{name}.{number}.reduce", (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-6))
+            a, b = np.split(inner * (1 + np.tanh(inner / 2)) / 2, 2)  # SiLU, without overflow
+            x = x + self.conv(f"{name}.{number}.expand", self.conv(f"{name}.{number}.spatial", a) * b)
             number += 1
         return x
 

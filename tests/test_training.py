@@ -22,7 +22,7 @@ from torch import nn
 from vlae_codec import models
 from vlae_codec.cli import main
 from vlae_codec.errors import InputError, LimitError, UsageError
-from vlae_codec.models.blocks import Modulation, ResidualBlock
+from vlae_codec.models.blocks import GatedBlock, Modulation, ResidualBlock
 from vlae_codec.models.vlae import VLAE, Logistic, Normal, interval_bits, kl_bits
 from vlae_codec.training import checkpoint, export, loop, starts
 from vlae_codec.training.config import Objective, TrainConfig
@@ -174,7 +174,7 @@ def test_a_crop_that_the_networks_cannot_halve_is_refused() -> None:
 def test_channels_of_all_activations_of_the_transforms_come_last_in_memory() -> None:
     model, orders = VLAE(SMALL), set()
     for layer in (*model.analysis_net.modules(), *model.synthesis_net.modules()):
-        if isinstance(layer, nn.Conv2d | ResidualBlock | Modulation):
+        if isinstance(layer, nn.Conv2d | GatedBlock | ResidualBlock | Modulation):
             layer.register_forward_hook(
                 lambda _, __, out: orders.add(out.is_contiguous(memory_format=torch.channels_last))
             )
@@ -191,7 +191,7 @@ def test_a_compiled_step_is_the_step(pictures: list[NDArray[np.uint8]]) -> None:
     for compiled in (False, True):
         config = dataclasses.replace(QUICK, compile=compiled)
         trainer = loop.Trainer(starts.beginning(SMALL, config), config, CPU)
-        assert (trainer.model.synthesis_net._compiled_call_impl is not None) == compiled
+        assert (trainer.model.analysis_net._compiled_call_impl is not None) == compiled
         torch.manual_seed(0)
         x = Crops(pictures, 64).draw(2).contiguous(memory_format=torch.channels_last)
         terms, norm, _ = trainer.train_step(x, loop.Wishes(stop=False, save=False))

@@ -111,8 +111,7 @@ def search_long(problem: Problem, y: Floats, effort: int, progress: Progress) ->
 
 def distortion_slope(problem: Problem, y: Floats, region: Box) -> Floats:
     """Derivative of λ·D(synthesis(y), x), in bits, by the latents (C, rows, columns) of a region."""
-    # `contiguous` would keep strides that convolutions do not take for channels_last, and run slower by half.
-    latents = torch.from_numpy(y)[None].clone(memory_format=torch.channels_last).requires_grad_()
+    latents = torch.from_numpy(y)[None].requires_grad_()
     with differentiable(latents.device):
         bits = problem.price(latents, problem.picture(region))
     slope: Floats = torch.autograd.grad(bits, latents)[0][0].numpy()

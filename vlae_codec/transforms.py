@@ -36,7 +36,7 @@ def analyse(model: Model, pixels: Pixels, level: int, precision: torch.dtype) ->
 
 def synthesise(model: Model, y: Ints, header: Header, precision: torch.dtype) -> Pixels:
     """ŷ (C, rows, columns) in 64ths -> pixels (16 rows, 16 columns, 1 or 3)."""
-    latents = (torch.from_numpy(y)[None].float() / FRACTIONS).contiguous(memory_format=torch.channels_last)
+    latents = torch.from_numpy(y)[None].float() / FRACTIONS
     with autocast(precision):
         x = model.transforms.synthesis(latents, rate_index(header.quality))[0]
     if header.gray:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Activation = Callable[[Tensor], Tensor]
+NORM_MIN = 1e-6  # variance that a norm adds, so that nothing stays nothing
 SLOPE = 0.125  # a power of two, so that the fixed-point prior can use it without rounding
 
 
@@ -86,6 +87,36 @@ class ResidualBlock(nn.Module):
         return x + branch
 
 
+class GatedBlock(nn.Module):
+    """x + 1x1(3x3(a) · b) with a and b = silu(1x1(norm(x))): what is added are products of two features.
+
+    The norm is that of Ba et al., 2016, https://arxiv.org/abs/1607.06450, over channels and without parameters; without
+    it products of products diverge in training. Gates: Shazeer, 2020, https://arxiv.org/abs/2002.05202. It takes as
+    many operations as `ResidualBlock` of these channels, within 1 % from 192 of them on.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        inner = 8 * round(channels * 0.457 / 8)
+        self.reduce = nn.Conv2d(channels, 2 * inner, 1)
+        self.spatial = nn.Conv2d(inner, inner, 3, padding=1)
+        self.expand = nn.Conv2d(inner, channels, 1)
+        initialise(self)
+        self.expand.weight.data.mul_(0.25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        a, b = F.silu(self.reduce(normalised(x))).chunk(2, 1)
+        branch: Tensor = self.expand(self.spatial(a) * b)
+        return x + branch
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Mean 0 and variance 1 over the channels of every position. Fastest where channels come last in memory."""
+    last = x.permute(0, 2, 3, 1)
+    return F.layer_norm(last, last.shape[-1:], eps=NORM_MIN).permute(0, 3, 1, 2)
+
+
 class Anchors(nn.Module):
     """A vector for every rate: linear between anchors that lie evenly over the rate index 0 to 1.
 
@@ -125,12 +156,12 @@ class Modulation(nn.Module):
 
 
 class ModulatedBlocks(nn.Module):
-    """A modulation by the rate, then residual blocks."""
+    """A modulation by the rate, then blocks."""
 
-    def __init__(self, anchors: int, channels: int, blocks: int):
+    def __init__(self, anchors: int, channels: int, blocks: int, block: Callable[[int], nn.Module]):
         super().__init__()
         self.modulation = Modulation(anchors, channels)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(block(channels) for _ in range(blocks)))
 
     def forward(self, x: Tensor, rate: Tensor) -> Tensor:
         """(B, C, H, W), (B,) -> (B, C, H, W)."""

@@ -95,7 +95,7 @@ class Trainer:
         self.model = VLAE(start.model_config).to(device)
         self.model.load_state_dict(start.model)
         if config.compile:
-            for part in (self.model.analysis_net, self.model.synthesis_net, *self.model.contexts):
+            for part in (self.model.analysis_net, *self.model.contexts):  # layer norm is faster as it is
                 part.compile()
         self.parameters = dict(self.model.named_parameters())
         self.ema = {name: start.ema[name].to(device, copy=True) for name in self.parameters}

@@ -93,8 +93,7 @@ def charged_kl(kl: Tensor, positions: int, free_bits: float) -> Tensor:
 def evaluate(model: VLAE, x: Tensor, rate: Tensor, objective: Objective, step: int) -> Terms:
     """The loss of crops (B, 3, H, W) in ±0.5 at rate indices (B,)."""
     rounded, bits = latent_bits(model, model.analysis(x, rate), rate, noise=True)
-    latents = rounded.contiguous(memory_format=torch.channels_last)  # all that follows keeps this order
-    distortion = DISTORTIONS[objective.tune](model.synthesis(latents, rate), x)
+    distortion = DISTORTIONS[objective.tune](model.synthesis(rounded, rate), x)
     pixels = x.shape[-2] * x.shape[-1]
     kl = charged_kl(bits.kl, pixels // 64**2, objective.free_bits)
     charged = (torch.stack(bits.groups).sum(0) + objective.kl_weight(step) * kl) / pixels
