@@ -17,7 +17,7 @@ from vlae_codec.models.exact import (
     requantise,
     whole_weight,
 )
-from vlae_codec.models.vlae import LATENT_UNIT, VLAE
+from vlae_codec.models.vlae import LATENT_UNIT, MIN_STD, VLAE
 from vlae_codec.training.export import HyperGrid, hyper_grid, integers, prior_weights, prove_bounds
 
 
@@ -65,6 +65,10 @@ def test_the_exact_prior_agrees_with_the_float_one(small_vlae: VLAE, small_model
 
 def step_of(grid: HyperGrid) -> torch.Tensor:
     return grid.step[None, :, None, None]
+
+
+def test_the_least_deviation_that_is_learned_is_that_of_the_first_level() -> None:
+    assert pytest.approx(level_std(0), rel=1e-12) == MIN_STD
 
 
 def assert_close(found: Distributions, mean: torch.Tensor, std: torch.Tensor) -> None:
