@@ -22,8 +22,8 @@ from vlae_codec.timing import Stopwatch
 
 Pixels = NDArray[np.uint8]
 LEVEL = 600
-WAYS = [search.quick, partial(search.long, steps=16)]
-LATENTS_AT_ONCE = dict(zip(WAYS, (32 * 64, 32 * 48), strict=True))
+WAYS = [search.quick, partial(search.long, steps=16), partial(search.long, steps=32)]
+LATENTS_AT_ONCE = dict(zip(WAYS, (32 * 64, 32 * 48, 32 * 48), strict=True))
 
 
 def crop(photo: Pixels, height: int, width: int, channels: int = 3) -> Pixels:
@@ -88,7 +88,7 @@ def test_what_costs_least_is_kept_even_if_the_search_fails(
     use_small_model: models.Model, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = Picture(crop(photo, 60, 90), None, {})
-    monkeypatch.setattr(search, "LEARNING_RATES", (100.0, 100.0))
+    monkeypatch.setattr(search, "LONG_STEP", -100.0)  # uphill
     lower = [codec.encode(picture, 60, effort=effort).data for effort in range(4)]
     assert codec.encode(picture, 60, effort=4).data in lower
 
@@ -179,21 +179,18 @@ def test_latents_that_can_still_move_make_up_for_those_that_are_rounded(photo: P
     pixels, model = np.ascontiguousarray(photo[100:228, 200:328]), models.load()
     problem, _, y = nudged(model, pixels)
     problem = replace(problem, model=floating(model))
-    settled = searched(problem, y, search.long(problem, 16))
+    settled = searched(problem, y, search.long(problem, 64)._replace(at_random=0))
     together, one_by_one = (codec.lagrangian(model, pixels, Choice(latents, 0.0), LEVEL) for latents in (y, settled))
     bits = codec.encode(Picture(pixels, None, {}), LEVEL / 10, effort=0).ledger.theoretical
     assert one_by_one < together - 0.02 * bits
 
 
-def test_parts_that_are_rounded_together_are_equally_large_in_a_long_search() -> None:
+@pytest.mark.parametrize("parts", [search.HALVES, search.EIGHTHS, search.SIXTEENTHS])
+def test_parts_that_are_rounded_together_are_equally_large(parts: tuple[int, ...]) -> None:
     sizes = group_sizes(models.load().transforms.config.latent)
-    assert len({size / parts for size, parts in zip(sizes, search.SIXTEENTHS, strict=True)}) == 1
-
-
-def test_a_quick_search_rounds_half_of_the_latents_first() -> None:
-    sizes, rounds = group_sizes(models.load().transforms.config.latent), search.quick(unseen()).rounds()
-    first, second = (sum(sizes[number] for number, _ in part) for part in rounds)
-    assert first == second == sum(sizes) / 2
+    rounds = search.quick(unseen())._replace(parts=parts).rounds()
+    together = {sum(len(range(sizes[number])[channels]) for number, channels in part) for part in rounds}
+    assert len(rounds) == sum(parts) and together == {sum(sizes) // len(rounds)}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 Progress = Callable[[float], None]
 
 CELL = 4  # latents per position of z
-LEARNING_RATES = (0.022, 0.05)  # of Adam for 16 steps, in steps of quantisation, at rate index 0 and 1
+LEARNING_RATES = (0.022, 0.05)  # of Adam for up to 16 steps, in steps of quantisation, at rate index 0 and 1
 BETAS = (0.6, 0.97)  # of Adam; short, as there is little noise in the gradient
 DRAWN = 0.5  # how much of the noise of rounding latents do have
 CURVATURE = 12 / math.log(2)  # second derivative of λ·D by a latent, bits per squared step
@@ -115,7 +115,7 @@ class AtRandom:
         return torch.lerp(lower, upper, share) + (1 - DRAWN**2) * CURVATURE / 2 * share * (1 - share)
 
 
-HALVES, SIXTEENTHS = (1, 0, 0, 0, 0, 1, 0), (1, 1, 1, 1, 4, 4, 4)
+HALVES, EIGHTHS, SIXTEENTHS = (1, 0, 0, 0, 0, 1, 0), (1, 0, 1, 0, 2, 2, 2), (1, 1, 1, 1, 4, 4, 4)
 """Equal parts of the latents."""
 LONG_STEP = 0.6  # against that of `refine.nudge`
 
@@ -128,9 +128,10 @@ def quick(problem: Problem) -> Search:
 
 
 def long(problem: Problem, steps: int) -> Search:
-    """So many steps, the last 16 of them before one part each; the window is a picture of 768x512 or 512x768 pixels."""
+    """So many steps, the last 16 or half of them before one part each; windows are pictures of 768x512 or 512x768."""
     step = LONG_STEP * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
-    return Search(steps - sum(SIXTEENTHS), SIXTEENTHS, step, 0.0, (32, 48))
+    parts = SIXTEENTHS if steps > sum(SIXTEENTHS) else EIGHTHS
+    return Search(steps - sum(parts), parts, step, 0.0, (32, 48))
 
 
 def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progress: Progress) -> Floats:
@@ -200,7 +201,7 @@ class Window:
 
     def learning_rate(self, steps: int) -> float:
         """Of so many steps: the way that a latent can go grows more slowly than their number."""
-        return between(LEARNING_RATES, float(self.problem.rate)) * math.exp(-0.4 * math.log(steps / 16))
+        return between(LEARNING_RATES, float(self.problem.rate)) * min(1.0, math.pow(16 / steps, 0.4))
 
     def settle(self, how: Search) -> Iterator[None]:
         """Round part after part but the last, those that can still move making up for it; yields after each step."""
