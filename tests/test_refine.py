@@ -152,12 +152,12 @@ def test_rounding_at_random_has_latents_as_its_mean_and_part_of_its_noise() -> N
 def test_rounding_at_random_counts_what_coding_either_integer_takes_and_the_error_it_makes() -> None:
     """Of a λ·D with the curvature that the search expects."""
     x, origin, p = chances()
-    rounding = search.AtRandom()
+    relaxation = search.AtRandom()
     up = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < x - x.floor()
     drawn = x.floor() + up
     real = (interval_bits(origin + drawn, p) + search.CURVATURE / 2 * (drawn - x) ** 2).mean(1)
-    left = search.CURVATURE / 2 * (rounding.shown(x) - x) ** 2
-    counted = (rounding.bits(x, x, origin, p) + left).mean(1)
+    left = search.CURVATURE / 2 * (relaxation.shown(x) - x) ** 2
+    counted = (relaxation.bits(x, x, origin, p) + left).mean(1)
     torch.testing.assert_close(counted, real, atol=0.03, rtol=0)
     assert counted[2] == interval_bits(origin, p)[2, 0] and counted[1] > counted[2] + 2
 

@@ -32,7 +32,7 @@ Progress = Callable[[float], None]
 CELL = 4  # latents per position of z
 LEARNING_RATES = (0.022, 0.05)  # of Adam for up to 16 steps, in steps of quantisation, at rate index 0 and 1
 BETAS = (0.6, 0.97)  # of Adam; short, as there is little noise in the gradient
-DRAWN = 0.5  # how much of the noise of rounding latents do have
+DRAWN = 0.5  # amplitude of the noise that is drawn, against that of rounding
 CURVATURE = 12 / math.log(2)  # second derivative of λ·D by a latent, bits per squared step
 
 
@@ -66,8 +66,8 @@ class Search(NamedTuple):
         return parts
 
 
-class Rounding(Protocol):
-    """What is done to latents that are not rounded for good."""
+class Relaxation(Protocol):
+    """What takes the place of rounding for latents that still can move."""
 
     def shown(self, x: Tensor) -> Tensor:
         """What becomes of latents, in steps from their origin, as the synthesis and the prior of others see it."""
@@ -193,9 +193,10 @@ class Window:
         """Move down the slope of what rounding at random gives; yields after each step."""
         if not steps:  # without this, torch's optimizers would import its compiler for nothing, for a second
             return
-        optimizer, rounding = torch.optim.Adam([self.y], self.learning_rate(steps), BETAS), AtRandom()
+        optimizer = torch.optim.Adam([self.y], self.learning_rate(steps), BETAS)
+        relaxation = AtRandom()
         for _ in range(steps):
-            self.y.grad = self.slope(rounding)
+            self.y.grad = self.slope(relaxation)
             optimizer.step()
             yield
 
@@ -236,35 +237,35 @@ class Window:
         kept = self.merged([self.kept(number, group) for number, group in enumerate(groups)])
         return kept[..., inner.rows, inner.columns]
 
-    def slope(self, rounding: Rounding) -> Tensor:
+    def slope(self, relaxation: Relaxation) -> Tensor:
         """Derivative of the Lagrangian in bits by the latents of the box."""
         with differentiable(self.y.device):
-            cost = self.cost(rounding)
+            cost = self.cost(relaxation)
         return torch.autograd.grad(cost, self.y)[0].nan_to_num()  # MS-SSIM has no slope where it is 0
 
-    def cost(self, rounding: Rounding) -> Tensor:
+    def cost(self, relaxation: Relaxation) -> Tensor:
         """The Lagrangian in bits."""
         y = self.latents()
-        kept, bits = self.coding(y, rounding)
+        kept, bits = self.coding(y, relaxation)
         y = y.round()
         y[..., self.coded.rows, self.coded.columns] = self.merged(kept)
         return bits + self.problem.price(y, self.picture)
 
-    def coding(self, y: Tensor, rounding: Rounding) -> tuple[list[Tensor], Tensor]:
+    def coding(self, y: Tensor, relaxation: Relaxation) -> tuple[list[Tensor], Tensor]:
         """Groups of ŷ and their bits: as the codec codes them, but for the rounding and z at its mean."""
         model, rate = self.problem.model, self.problem.rate
         first, *rest = self.groups(y)
-        kept = [self.kept(0, rounding.shown(first))]
+        kept = [self.kept(0, relaxation.shown(first))]
         q = model.posterior(kept[0])
         bits = kl_bits(q, model.prior()).sum()
         p = model.first_likelihood(q.mean, rate)
-        bits = bits + (rounding.bits(kept[0], first, torch.zeros(()), p) * self.inside[0]).sum()
+        bits = bits + (relaxation.bits(kept[0], first, torch.zeros(()), p) * self.inside[0]).sum()
         predict = model.predictor(rate)
         for number, group in enumerate(rest, 1):
             p = predict(kept[-1])
             x = group - p.mean
-            kept.append(self.kept(number, p.mean + rounding.shown(x)))
-            bits = bits + (rounding.bits(kept[-1], x, p.mean, p) * self.inside[number]).sum()
+            kept.append(self.kept(number, p.mean + relaxation.shown(x)))
+            bits = bits + (relaxation.bits(kept[-1], x, p.mean, p) * self.inside[number]).sum()
         return kept, bits
 
     def kept(self, number: int, moving: Tensor) -> Tensor:
