@@ -141,7 +141,7 @@ _UNITS = {"k": 1000, "K": 1000, "M": 1000_000}
     default=3,
     show_default=True,
     help="0 to 9: 2 takes one step towards better latents, 3 two, from 4 on the encoder searches for them, each "
-    "level twice as long as the one below, for smaller files of the same quality. Decoding takes the same time.",
+    "level twice as long as the one below, for fewer bits at the same error. Decoding takes the same time.",
 )
 @click.option(
     "--tune",
