@@ -128,7 +128,7 @@ def quick(problem: Problem) -> Search:
 
 
 def long(problem: Problem, steps: int) -> Search:
-    """So many steps, the last 16 or half of them before one part each; windows are pictures of 768x512 or 512x768."""
+    """So many steps, the last 16, or 8 of 16, before one part each; windows are pictures of 768x512 or 512x768."""
     step = LONG_STEP * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
     parts = SIXTEENTHS if steps > sum(SIXTEENTHS) else EIGHTHS
     return Search(steps - sum(parts), parts, step, 0.0, (32, 48))
