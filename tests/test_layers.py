@@ -49,7 +49,8 @@ ALLOWED = {
     "metrics.py": {"errors"},
     "distortion.py": {"bitstream", "metrics", "tiles"},
     "problem.py": {"distortion", "models", "tiles"},
-    "search.py": {"limits", "models", "problem", "tiles"},
+    "relaxation.py": {"models"},
+    "search.py": {"limits", "models", "problem", "relaxation", "tiles"},
     "refine.py": {"problem", "search", "tiles"},
     "efforts.py": {"models", "problem", "refine", "tiles", "timing", "transforms"},
     "codec.py": {

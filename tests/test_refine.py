@@ -15,9 +15,9 @@ from vlae_codec.images import Picture
 from vlae_codec.models.config import group_sizes
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.models.floating import floating
-from vlae_codec.models.vlae import Logistic, interval_bits
 from vlae_codec.problem import Problem
 from vlae_codec.refine import Choice
+from vlae_codec.relaxation import AsTheyAre
 from vlae_codec.timing import Stopwatch
 
 Pixels = NDArray[np.uint8]
@@ -88,7 +88,7 @@ def test_what_costs_least_is_kept_even_if_the_search_fails(
     use_small_model: models.Model, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = Picture(crop(photo, 60, 90), None, {})
-    monkeypatch.setattr(search, "LONG_STEP", -100.0)  # uphill
+    monkeypatch.setattr(search, "SHORT_STEP", -100.0)  # uphill
     lower = [codec.encode(picture, 60, effort=effort).data for effort in range(4)]
     assert codec.encode(picture, 60, effort=4).data in lower
 
@@ -115,10 +115,10 @@ def test_progress_of_a_search_rises_to_one(use_small_model: models.Model, photo:
     assert seen == sorted(seen) and seen[-1] == 1 and len(seen) >= 32
 
 
-class Nearest(search.AsTheyAre):
+class Nearest(AsTheyAre):
     """Rounding as effort 0 does it."""
 
-    def shown(self, x: torch.Tensor) -> torch.Tensor:
+    def shown(self, x: torch.Tensor, group: int) -> torch.Tensor:
         return x.round()
 
 
@@ -131,42 +131,6 @@ def test_without_noise_the_search_counts_what_the_codec_counts(use_small_model: 
         window = search.Window(problem, torch.from_numpy(y)[None], segment, segment, segment)
         counted = float(window.cost(Nearest()))
         assert counted == pytest.approx(codec.lagrangian(use_small_model, pixels, Choice(y, 0.0), LEVEL), rel=0.02)
-
-
-def chances() -> tuple[torch.Tensor, torch.Tensor, Logistic]:
-    """Latents, 100 000 of each, their origin and what is predicted of them."""
-    x = torch.tensor([-1.9, -0.5, 0.0, 0.2, 3.0])[:, None].repeat(1, 100_000).requires_grad_()
-    origin = torch.tensor(0.3).expand_as(x)
-    return x, origin, Logistic(origin + 0.1, torch.ones_like(x))
-
-
-def test_rounding_at_random_has_latents_as_its_mean_and_part_of_its_noise() -> None:
-    x, _, _ = chances()
-    shown, share = search.AtRandom().shown(x), x - x.floor()
-    torch.testing.assert_close(shown.mean(1), x[:, 0], atol=0.005, rtol=0)
-    torch.testing.assert_close(shown.var(1), (search.DRAWN**2 * share * (1 - share))[:, 0], atol=0.002, rtol=0)
-    (slope,) = torch.autograd.grad(shown.sum(), x)
-    assert (slope == 1).all()
-
-
-def test_rounding_at_random_counts_what_coding_either_integer_takes_and_the_error_it_makes() -> None:
-    """Of a λ·D with the curvature that the search expects."""
-    x, origin, p = chances()
-    relaxation = search.AtRandom()
-    up = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < x - x.floor()
-    drawn = x.floor() + up
-    real = (interval_bits(origin + drawn, p) + search.CURVATURE / 2 * (drawn - x) ** 2).mean(1)
-    left = search.CURVATURE / 2 * (relaxation.shown(x) - x) ** 2
-    counted = (relaxation.bits(x, x, origin, p) + left).mean(1)
-    torch.testing.assert_close(counted, real, atol=0.03, rtol=0)
-    assert counted[2] == interval_bits(origin, p)[2, 0] and counted[1] > counted[2] + 2
-
-
-def test_the_curvature_is_that_of_the_scale_which_training_finds_best() -> None:
-    """Of a latent that has noise of the variance 1/12: its bits and its error, multiplied by the scale."""
-    scale = torch.linspace(0.5, 2, 1501)
-    cost = torch.log2(scale) + search.CURVATURE / 2 / 12 / scale**2
-    assert float(scale[cost.argmin()]) == pytest.approx(1, abs=0.002)
 
 
 def searched(problem: Problem, y: NDArray[np.float32], how: search.Search) -> NDArray[np.float32]:

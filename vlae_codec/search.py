@@ -6,13 +6,13 @@ Rounding at random has y as its mean: up with a probability that is the distance
 the expectation is mostly known without drawing (`AtRandom`), so that the gradient has little noise, and a few steps go
 far. Then part after part is rounded for good, and before each the latents that still can move go one step down the
 gradient, to make up for what rounding the parts before did; the last part is left to the codec. A short search is
-nothing but this, in two parts.
+nothing but this, in two parts, and its first step makes up for some of what rounding is still to do (`Foreseeing`).
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from vlae_codec import tiles
 from vlae_codec.limits import keeping_memory
 from vlae_codec.models.vlae import Logistic, interval_bits, kl_bits
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
+from vlae_codec.relaxation import AsTheyAre, AtRandom, Foreseeing, Relaxation
 from vlae_codec.tiles import Box
 
 Floats = NDArray[np.float32]
@@ -32,21 +33,22 @@ Progress = Callable[[float], None]
 CELL = 4  # latents per position of z
 LEARNING_RATES = (0.022, 0.05)  # of Adam for up to 16 steps, in steps of quantisation, at rate index 0 and 1
 BETAS = (0.6, 0.97)  # of Adam; short, as there is little noise in the gradient
-DRAWN = 0.5  # amplitude of the noise that is drawn, against that of rounding
-CURVATURE = 12 / math.log(2)  # second derivative of λ·D by a latent, bits per squared step
 
 
 class Search(NamedTuple):
     """How long to search, and for how many latents at once.
 
     at_random: steps of rounding at random. parts: that each group is then rounded for good in, with a step before each
-    part; 0 for a group that is rounded together with the one before it. step: length of those, in squared steps of
-    quantisation per bit. bit_price: squared steps that a bit may cost in rounding. window: rows and columns of latents,
-    or columns and rows of upright pictures.
+    part; 0 for a group that is rounded together with the one before it. at_first: what takes the place of rounding in
+    the first of those. first_step, step: length of the first and of the others, in squared steps of quantisation per
+    bit. bit_price: squared steps that a bit may cost in rounding. window: rows and columns of latents, or columns and
+    rows of upright pictures.
     """
 
     at_random: int
     parts: tuple[int, ...]
+    at_first: Relaxation
+    first_step: float
     step: float
     bit_price: float
     window: tuple[int, int]
@@ -66,72 +68,28 @@ class Search(NamedTuple):
         return parts
 
 
-class Relaxation(Protocol):
-    """What takes the place of rounding for latents that still can move."""
-
-    def shown(self, x: Tensor) -> Tensor:
-        """What becomes of latents, in steps from their origin, as the synthesis and the prior of others see it."""
-
-    def bits(self, shown: Tensor, x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
-        """What latents cost, elementwise, that are at origin + x, are shown like this, and have the distribution p."""
-
-
-class AsTheyAre:
-    """Without rounding."""
-
-    def shown(self, x: Tensor) -> Tensor:
-        """The same."""
-        return x
-
-    def bits(self, shown: Tensor, x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
-        """Those of the interval about what is shown."""
-        return interval_bits(shown, p)
-
-
-class AtRandom:
-    """Rounding up or down at random, with the latents as the mean.
-
-    Rounding has the variance s (1 - s), where s is the probability of rounding up. To second order it adds
-    CURVATURE / 2 times that to λ·D, which is counted without being drawn, but for noise of DRAWN times the amplitude.
-
-    The curvature follows from training, which has noise of the variance 1/12 and chooses the scale of each latent that
-    is coded: multiplied by a it takes log2(a) bits more and saves CURVATURE / 24 · (1 - a⁻²) of λ·D, and at a = 1 the
-    derivatives of both are equal.
-    """
-
-    def __init__(self) -> None:
-        self.noise = torch.Generator().manual_seed(0)
-
-    def shown(self, x: Tensor) -> Tensor:
-        """With some of the noise."""
-        share = (x - x.floor()).detach()
-        return x + DRAWN * ((torch.rand(x.shape, generator=self.noise) < share).to(x.dtype) - share)
-
-    def bits(self, shown: Tensor, x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
-        """The mean of both outcomes, and what the noise that is not drawn adds to λ·D."""
-        below = x.detach().floor()
-        share = x - below
-        lower, upper = (interval_bits(origin + outcome, p) for outcome in (below, below + 1))
-        return torch.lerp(lower, upper, share) + (1 - DRAWN**2) * CURVATURE / 2 * share * (1 - share)
-
-
 HALVES, EIGHTHS, SIXTEENTHS = (1, 0, 0, 0, 0, 1, 0), (1, 0, 1, 0, 2, 2, 2), (1, 1, 1, 1, 4, 4, 4)
 """Equal parts of the latents."""
-LONG_STEP = 0.6  # against that of `refine.nudge`
+LONG_STEP, SHORT_STEP = 0.6, 0.9  # before parts, against that of `refine.nudge`; the second in 16 steps
+FIRST_STEP = 0.013  # before the first part in 16 steps, squared steps per bit
 
 
 def quick(problem: Problem) -> Search:
     """Two steps."""
     rounding, rate = ROUNDINGS[problem.tune], float(problem.rate)
-    step, price = between(rounding.halves, rate), between(rounding.halves_price, rate)
-    return Search(0, HALVES, step, price, (tiles.SIDE // 2, tiles.SIDE))
+    steps = between(rounding.first_half, rate), between(rounding.second_half, rate)
+    price = between(rounding.halves_price, rate)
+    return Search(0, HALVES, Foreseeing(), *steps, price, (tiles.SIDE // 2, tiles.SIDE))
 
 
 def long(problem: Problem, steps: int) -> Search:
     """So many steps, the last 16, or 8 of 16, before one part each; windows are pictures of 768x512 or 512x768."""
-    step = LONG_STEP * between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
-    parts = SIXTEENTHS if steps > sum(SIXTEENTHS) else EIGHTHS
-    return Search(steps - sum(parts), parts, step, 0.0, (32, 48))
+    step, window = between(ROUNDINGS[problem.tune].nudge, float(problem.rate)), (32, 48)
+    if steps <= sum(SIXTEENTHS):
+        at_random = steps - sum(EIGHTHS)
+        return Search(at_random, EIGHTHS, Foreseeing(), FIRST_STEP, SHORT_STEP * step, 0.0, window)
+    at_random, step = steps - sum(SIXTEENTHS), LONG_STEP * step
+    return Search(at_random, SIXTEENTHS, AsTheyAre(), step, step, 0.0, window)
 
 
 def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progress: Progress) -> Floats:
@@ -207,17 +165,17 @@ class Window:
     def settle(self, how: Search) -> Iterator[None]:
         """Round part after part but the last, those that can still move making up for it; yields after each step."""
         *parts, _ = how.rounds()
+        self.move(how.first_step, how.at_first)
         for part in parts:
-            self.move(how.step)
             for number, channels in part:
                 self.settle_part(number, channels, how.bit_price)
             yield
-        self.move(how.step)
+            self.move(how.step, AsTheyAre())
         yield
 
-    def move(self, step: float) -> None:
-        """One step down the slope of what the latents give as they are."""
-        slope = self.slope(AsTheyAre())
+    def move(self, step: float, relaxation: Relaxation) -> None:
+        """One step down the slope."""
+        slope = self.slope(relaxation)
         with torch.no_grad():
             self.y -= (step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
 
@@ -255,7 +213,7 @@ class Window:
         """Groups of ŷ and their bits: as the codec codes them, but for the rounding and z at its mean."""
         model, rate = self.problem.model, self.problem.rate
         first, *rest = self.groups(y)
-        kept = [self.kept(0, relaxation.shown(first))]
+        kept = [self.kept(0, relaxation.shown(first, 0))]
         q = model.posterior(kept[0])
         bits = kl_bits(q, model.prior()).sum()
         p = model.first_likelihood(q.mean, rate)
@@ -264,7 +222,7 @@ class Window:
         for number, group in enumerate(rest, 1):
             p = predict(kept[-1])
             x = group - p.mean
-            kept.append(self.kept(number, p.mean + relaxation.shown(x)))
+            kept.append(self.kept(number, p.mean + relaxation.shown(x, number)))
             bits = bits + (relaxation.bits(kept[-1], x, p.mean, p) * self.inside[number]).sum()
         return kept, bits
 
