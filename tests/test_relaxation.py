@@ -65,3 +65,20 @@ def test_the_bits_of_latents_that_foresee_draw_them_to_the_cheaper_integer() -> 
     torch.testing.assert_close(
         slopes[1][2], torch.lerp(slopes[0][2], upper - lower, relaxation.CHANCE), atol=1e-4, rtol=0
     )
+
+
+def test_a_latent_does_not_make_up_for_where_it_is_shown_itself() -> None:
+    """An error of the curvature that is taken for known has no slope where the latent is best."""
+    x = torch.tensor([-1.3, 0.2, 0.4]).requires_grad_()
+    foreseeing, p, origin = (
+        relaxation.Foreseeing(),
+        Logistic(torch.zeros(3), torch.full((3,), 0.5)),
+        torch.full((3,), 0.1),
+    )
+    shown = foreseeing.shown(x, 6)
+    error = relaxation.OWN / 2 * (shown - x.detach()) ** 2
+    kept = (origin + shown).detach()
+    (slope,) = torch.autograd.grad((error + foreseeing.bits(kept, x, origin, p)).sum(), x)
+    (of_bits,) = torch.autograd.grad((relaxation.CHANCE * relaxation.expected_bits(x, origin, p)).sum(), x)
+    torch.testing.assert_close(slope, of_bits, atol=1e-4, rtol=0)
+    assert (shown - x).abs().min() > 0.1
