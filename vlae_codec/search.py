@@ -210,25 +210,34 @@ class Window:
         return bits + self.problem.price(y, self.picture)
 
     def coding(self, y: Tensor, relaxation: Relaxation) -> tuple[list[Tensor], Tensor]:
-        """Groups of ŷ and their bits: as the codec codes them, but for the rounding and z at its mean."""
+        """Groups of ŷ, and bits of those that still can move: as the codec codes them, but for the rounding and z at
+        its mean."""
         model, rate = self.problem.model, self.problem.rate
         first, *rest = self.groups(y)
-        kept = [self.kept(0, relaxation.shown(first, 0))]
-        q = model.posterior(kept[0])
-        bits = kl_bits(q, model.prior()).sum()
-        p = model.first_likelihood(q.mean, rate)
-        bits = bits + (relaxation.bits(kept[0], first, torch.zeros(()), p) * self.inside[0]).sum()
+        kept, bits = [self.kept(0, relaxation.shown(first, 0))], torch.zeros(())
+        if self.moves(0):
+            q = model.posterior(kept[0])
+            p = model.first_likelihood(q.mean, rate)
+            bits = kl_bits(q, model.prior()).sum()
+            bits = bits + (relaxation.bits(kept[0], first, torch.zeros(()), p) * self.inside[0]).sum()
         predict = model.predictor(rate)
         for number, group in enumerate(rest, 1):
             p = predict(kept[-1])
             x = group - p.mean
             kept.append(self.kept(number, p.mean + relaxation.shown(x, number)))
-            bits = bits + (relaxation.bits(kept[-1], x, p.mean, p) * self.inside[number]).sum()
+            if self.moves(number):
+                bits = bits + (relaxation.bits(kept[-1], x, p.mean, p) * self.inside[number]).sum()
         return kept, bits
 
     def kept(self, number: int, moving: Tensor) -> Tensor:
         """A group of ŷ, of what it would be if it could all move."""
+        if not self.moves(number):  # without this, the slope would be sought through all that it was predicted by
+            return self.settled[number]
         return torch.where(self.free[number], moving * self.inside[number], self.settled[number])
+
+    def moves(self, number: int) -> bool:
+        """Whether any of a group still can move."""
+        return bool(self.free[number].any())
 
     def latents(self) -> Tensor:
         """y of the region, (1, latent, rows, columns)."""
