@@ -29,8 +29,9 @@ def test_rounding_at_random_counts_what_coding_either_integer_takes_and_the_erro
     up = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < x - x.floor()
     drawn = x.floor() + up
     real = (interval_bits(origin + drawn, p) + relaxation.CURVATURE / 2 * (drawn - x) ** 2).mean(1)
-    left = relaxation.CURVATURE / 2 * (at_random.shown(x, 3) - x) ** 2
-    counted = (at_random.bits(x, x, origin, p) + left).mean(1)
+    shown = at_random.shown(x, 3)
+    left = relaxation.CURVATURE / 2 * (shown - x) ** 2
+    counted = (at_random.bits(origin + shown, x, origin, p) + left).mean(1)
     torch.testing.assert_close(counted, real, atol=0.03, rtol=0)
     assert counted[2] == interval_bits(origin, p)[2, 0] and counted[1] > counted[2] + 2
 
@@ -67,18 +68,17 @@ def test_the_bits_of_latents_that_foresee_draw_them_to_the_cheaper_integer() -> 
     )
 
 
-def test_a_latent_does_not_make_up_for_where_it_is_shown_itself() -> None:
-    """An error of the curvature that is taken for known has no slope where the latent is best."""
-    x = torch.tensor([-1.3, 0.2, 0.4]).requires_grad_()
-    foreseeing, p, origin = (
-        relaxation.Foreseeing(),
-        Logistic(torch.zeros(3), torch.full((3,), 0.5)),
-        torch.full((3,), 0.1),
-    )
-    shown = foreseeing.shown(x, 6)
-    error = relaxation.OWN / 2 * (shown - x.detach()) ** 2
-    kept = (origin + shown).detach()
-    (slope,) = torch.autograd.grad((error + foreseeing.bits(kept, x, origin, p)).sum(), x)
-    (of_bits,) = torch.autograd.grad((relaxation.CHANCE * relaxation.expected_bits(x, origin, p)).sum(), x)
-    torch.testing.assert_close(slope, of_bits, atol=1e-4, rtol=0)
-    assert (shown - x).abs().min() > 0.1
+@pytest.mark.parametrize(
+    ("way", "part"),
+    [(relaxation.Foreseeing, relaxation.OWN_ROUNDING), (relaxation.AtRandom, relaxation.OWN_NOISE)],
+)
+def test_a_latent_makes_up_for_less_of_where_it_is_shown_itself(way: type[relaxation.Relaxation], part: float) -> None:
+    """Of an error with that part of the curvature nothing is left in the slope."""
+    x, relaxed = torch.tensor([-1.3, 0.2, 0.4]).requires_grad_(), way()
+    p, origin = Logistic(torch.zeros(3), torch.full((3,), 0.5)), torch.full((3,), 0.1)
+    shown = relaxed.shown(x, 6)
+    error = part * relaxation.CURVATURE / 2 * (shown - x.detach()) ** 2
+    away, at_home = (relaxed.bits((origin + place).detach(), x, origin, p) for place in (shown, x))
+    (slope,) = torch.autograd.grad((error + away - at_home).sum(), x)
+    torch.testing.assert_close(slope, torch.zeros(3), atol=1e-4, rtol=0)
+    assert (shown - x).abs().min() > 0.05

@@ -14,7 +14,7 @@ from vlae_codec.models.vlae import Logistic, interval_bits
 DRAWN = 0.5  # amplitude of the noise that is drawn, against that of rounding
 CURVATURE = 12 / math.log(2)  # second derivative of λ·D by a latent, bits per squared step
 FORESEEN = 0.2, 0.2, 0.2, 0.2, 0.2, 0.75, 0.75  # of the way to where each group will be rounded
-OWN = 0.45 * CURVATURE  # what of the slope a latent owes to being shown a step away from itself
+OWN_NOISE, OWN_ROUNDING = 0.7, 0.45  # what is taken away of the pull back from where a latent is shown
 CHANCE = 0.15  # what the bits of rounding at random count for, against those of latents that are not rounded
 
 
@@ -25,7 +25,7 @@ class Relaxation(Protocol):
         """What becomes of latents of a group, as the synthesis and the prior of others see it."""
 
     def bits(self, shown: Tensor, x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
-        """What latents cost, elementwise, that are shown at `shown` and have the distribution p."""
+        """What has the slope of what latents cost, elementwise: at origin + x, shown at `shown`, distributed as p."""
 
 
 class AsTheyAre:
@@ -49,6 +49,9 @@ class AtRandom:
     The curvature follows from training, which has noise of the variance 1/12 and chooses the scale of each latent that
     is coded: multiplied by a it takes log2(a) bits more and saves CURVATURE / 24 · (1 - a⁻²) of λ·D, and at a = 1 the
     derivatives of both are equal.
+
+    The noise of a latent itself pulls it back, by CURVATURE times the noise; on average that is nothing, so it can be
+    taken out of the slope, and what stays is what the noise of others does.
     """
 
     def __init__(self) -> None:
@@ -62,7 +65,8 @@ class AtRandom:
     def bits(self, shown: Tensor, x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
         """The mean of both outcomes, and what the noise that is not drawn adds to λ·D."""
         share = x - x.detach().floor()
-        return expected_bits(x, origin, p) + (1 - DRAWN**2) * CURVATURE / 2 * share * (1 - share)
+        counted = (1 - DRAWN**2) * CURVATURE / 2 * share * (1 - share)
+        return expected_bits(x, origin, p) + counted - own_pull(OWN_NOISE, shown, x, origin)
 
 
 class Foreseeing:
@@ -70,7 +74,7 @@ class Foreseeing:
 
     So latents already make up for some of what rounding the others will do. Those that are rounded first can do it at
     no other time; therefore those that are rounded last are shown farther along. What rounding does to a latent itself
-    it cannot make up for: the slope has no part of that.
+    it cannot make up for: some of what pulls it back from where it is shown is taken out of the slope.
     """
 
     def shown(self, x: Tensor, group: int) -> Tensor:
@@ -78,10 +82,9 @@ class Foreseeing:
         return x + FORESEEN[group] * (x.round() - x).detach()
 
     def bits(self, shown: Tensor, x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
-        """Partly those of rounding at random, whose slope is what the one integer costs more than the other; less what
-        takes the slope back that a latent has from where it is shown itself."""
-        away = (shown - origin - x).detach()
-        return torch.lerp(interval_bits(shown, p), expected_bits(x, origin, p), CHANCE) - OWN * away * x
+        """Partly those of rounding at random, whose slope is what the one integer costs more than the other."""
+        bits = torch.lerp(interval_bits(shown, p), expected_bits(x, origin, p), CHANCE)
+        return bits - own_pull(OWN_ROUNDING, shown, x, origin)
 
 
 def share_above(x: Tensor) -> Tensor:
@@ -98,3 +101,8 @@ def expected_bits(x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
     below = x.detach().floor()
     lower, upper = (interval_bits(origin + outcome, p) for outcome in (below, below + 1))
     return torch.lerp(lower, upper, x - below)
+
+
+def own_pull(part: float, shown: Tensor, x: Tensor, origin: Tensor) -> Tensor:
+    """What has part of the slope that λ·D has by a latent for being shown away from where it is best."""
+    return part * CURVATURE * (shown - origin - x).detach() * x
