@@ -208,6 +208,17 @@ def test_what_is_rounded_for_good_stays_and_the_last_part_is_not(
             assert all(moved[:number]) and not any(moved[number:])
 
 
+def test_what_is_left_out_of_settled_groups_has_no_slope(photo: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    window, how = begun(models.load(), crop(photo, 96, 128), search.quick)
+    with torch.no_grad():
+        for _ in window.settle(how):
+            pass
+        counted, slope = window.cost(AsTheyAre()), window.slope(AsTheyAre())
+        monkeypatch.setattr(search.Window, "moves", lambda self, number: True)
+        assert counted < 0.9 * window.cost(AsTheyAre()) and slope.any()
+        torch.testing.assert_close(window.slope(AsTheyAre()), slope)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_the_codec_keeps_what_a_search_has_rounded(photo: Pixels, way: Callable[[Problem], search.Search]) -> None:
     pixels, model = crop(photo, 96, 128), models.load()

@@ -59,12 +59,12 @@ class AtRandom:
 
     def shown(self, x: Tensor, group: int) -> Tensor:
         """With some of the noise."""
-        share = share_above(x)
+        share = share_above(x.detach())
         return x + DRAWN * ((torch.rand(x.shape, generator=self.noise) < share).to(x.dtype) - share)
 
     def bits(self, shown: Tensor, x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
         """The mean of both outcomes, and what the noise that is not drawn adds to λ·D."""
-        share = x - x.detach().floor()
+        share = share_above(x)
         counted = (1 - DRAWN**2) * CURVATURE / 2 * share * (1 - share)
         return expected_bits(x, origin, p) + counted - own_pull(OWN_NOISE, shown, x, origin)
 
@@ -88,8 +88,8 @@ class Foreseeing:
 
 
 def share_above(x: Tensor) -> Tensor:
-    """Distance from the integer below, 0 to 1, without a slope."""
-    return (x - x.floor()).detach()
+    """Distance from the integer below, 0 to 1."""
+    return x - x.detach().floor()
 
 
 def expected_bits(x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
@@ -100,9 +100,9 @@ def expected_bits(x: Tensor, origin: Tensor, p: Logistic) -> Tensor:
     """
     below = x.detach().floor()
     lower, upper = (interval_bits(origin + outcome, p) for outcome in (below, below + 1))
-    return torch.lerp(lower, upper, x - below)
+    return torch.lerp(lower, upper, share_above(x))
 
 
 def own_pull(part: float, shown: Tensor, x: Tensor, origin: Tensor) -> Tensor:
-    """What has part of the slope that λ·D has by a latent for being shown away from where it is best."""
+    """A term with part of the slope that λ·D gets from showing a latent elsewhere than it is."""
     return part * CURVATURE * (shown - origin - x).detach() * x
