@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlae_codec import tiles
-from vlae_codec.limits import keeping_memory
 from vlae_codec.models.vlae import Logistic, interval_bits, kl_bits
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
 from vlae_codec.relaxation import AsTheyAre, AtRandom, Foreseeing, Relaxation
@@ -107,10 +106,8 @@ def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progre
     windows = [(segment, part) for segment in box.parts(tiles.SIDE, tiles.SIDE) for part in cut(segment, how.window)]
     for number, (segment, part) in enumerate(windows):
         window = Window(problem, around, seen, segment, part)
-        with keeping_memory():
-            steps = chain(window.descend(how.at_random), window.settle(how))
-            for done, _ in enumerate(steps, 1):
-                progress((number + done / how.steps) / len(windows))
+        for done, _ in enumerate(chain(window.descend(how.at_random), window.settle(how)), 1):
+            progress((number + done / how.steps) / len(windows))
         target = part.within(seen)
         out[:, target.rows, target.columns] = window.found()[0]
     kept = box.within(seen)
