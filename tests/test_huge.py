@@ -196,12 +196,12 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of glibc alone is told to")
-def test_memory_is_kept_for_the_next_picture_until_it_is_given_back(
+def test_memory_of_a_search_is_kept_for_the_next_picture_until_it_is_given_back(
     use_small_model: models.Model, photo: NDArray[np.uint8]
 ) -> None:
     limits.give_back_memory()
     before = resident()
-    codec.encode(Picture(np.ascontiguousarray(photo[:16, :16]), None, {}), 50, effort=0)
+    codec.encode(Picture(np.ascontiguousarray(photo[:16, :16]), None, {}), 50)
     arrays = [np.ones(1 << 20, np.uint8) for _ in range(128)]
     held = resident() - before
     del arrays

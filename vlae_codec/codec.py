@@ -23,7 +23,7 @@ from vlae_codec.entropy import Ints, Stack
 from vlae_codec.errors import UsageError
 from vlae_codec.images import Picture
 from vlae_codec.ledger import Ledger, make_ledger
-from vlae_codec.limits import give_back_memory, keep_memory
+from vlae_codec.limits import give_back_memory
 from vlae_codec.models import Model
 from vlae_codec.models.exact import SegmentModel
 from vlae_codec.refine import DEFAULT_EFFORT, EFFORT_MAX, Choice
@@ -80,7 +80,6 @@ def encode(
         raise UsageError(f"quality {quality:g}; 0 to 100 is possible")
     if effort not in range(EFFORT_MAX + 1):
         raise UsageError(f"effort {effort}; 0 to {EFFORT_MAX} is possible")
-    keep_memory()
     watch, loaded, level = Stopwatch(stages), models.load(model), round(quality * 10)
     height, width = picture.pixels.shape[:2]
     source = Source(loaded, picture.pixels, level, precision, watch)
@@ -122,7 +121,6 @@ def decode(
         BitstreamError: damaged. IncompatibleError: newer format or other model. LimitError: too large.
         UsageError: the region does not lie in the picture.
     """
-    keep_memory()
     container = bitstream.parse(data, max_pixels)
     width, height = container.header.width, container.header.height
     wanted = tiles.region(region or (0, 0, width, height), height, width)

@@ -56,7 +56,8 @@ def give_back_memory() -> None:
 def keep_memory() -> None:
     """From now on glibc's allocator keeps what is freed, for the next array, step or picture that needs as much.
 
-    For the system, memory that comes and goes is work: 6 to 8 % of the time of an encoder that takes steps.
+    For a search, whose steps all need the same: memory that comes and goes is work for the system. What it costs and
+    saves is in docs/TRAINING.md.
     """
     set_threshold = _glibc("mallopt")
     set_threshold(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)

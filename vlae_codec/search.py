@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlae_codec import tiles
+from vlae_codec.limits import keep_memory
 from vlae_codec.models.vlae import Logistic, interval_bits, kl_bits
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
 from vlae_codec.relaxation import AsTheyAre, AtRandom, Foreseeing, Relaxation
@@ -102,6 +103,7 @@ def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progre
     Returns:
         (C, rows, columns), all but the last part rounded about what the prior in floating point predicts.
     """
+    keep_memory()
     around, out = torch.from_numpy(y)[None], y.copy()
     windows = [(segment, part) for segment in box.parts(tiles.SIDE, tiles.SIDE) for part in cut(segment, how.window)]
     for number, (segment, part) in enumerate(windows):
