@@ -96,7 +96,7 @@ class Source:
 
 
 def candidates(source: Source, effort: int, progress: Progress) -> Iterator[Choice]:
-    """What each effort up to this one finds, but for long searches: of those this one's only."""
+    """What each effort up to this one finds."""
     y = all_of(source.analysed, source)
     for tried in range(min(effort + 1, refine.NUDGING_EFFORT)):
         yield source.choice(y, tried)
@@ -108,7 +108,7 @@ def candidates(source: Source, effort: int, progress: Progress) -> Iterator[Choi
     if effort >= refine.LONG_EFFORT:
         with source.watch("search"):
             found = refine.search_long(source.problem(floating(source.model)), y, effort, progress)
-        yield source.choice(found, effort)
+        yield from (source.choice(latents, effort) for latents in found)
 
 
 def all_of(latents: Latents, source: Source) -> Floats:

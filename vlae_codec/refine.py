@@ -1,7 +1,7 @@
 """Better latents from a slower encoder: what each effort tries.
 
     nudge    y - η·∇ λ·D(synthesis(y), x)                         effort 2: one step, before anything is rounded
-    search   minimise R + λ·D over y                              effort 3: two steps; from effort 4 on 16 and more
+    search   minimise R + λ·D over y                              effort 3: two steps; from effort 4 on many
 
 Pixels and y in, y out: file format and decoder know nothing of it. Memory does not grow with the picture: it is worked
 on window by window, and what lies around a window stays as it is.
@@ -27,7 +27,7 @@ EFFORT_MAX, DEFAULT_EFFORT = 9, 3
 """The last effort, and the one of an encoder that is not told otherwise."""
 NUDGING_EFFORT, HALVES_EFFORT, LONG_EFFORT = 2, 3, 4
 """The effort that takes one step, the one that rounds in two, and the first that searches for long."""
-LEAST_STEPS = 16  # of the first effort that searches for long; each further one takes twice as many
+STEPS = [16 << number for number in range(EFFORT_MAX - LONG_EFFORT + 1)]  # of efforts that search for long
 
 SMALL, MOST_CHECKED = 1 << 14, 1 << 22
 """Pixels of pictures whose coding is always compared with plain rounding, and at most of those where it may be."""
@@ -95,18 +95,19 @@ def settle(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
     Args:
         y, seen, box: as for `nudge`.
     """
-    return search(problem, y, seen, box, quick(problem), lambda done: None)
+    (found,) = search(problem, y, seen, box, quick(problem), lambda done: None)
+    return found
 
 
-def search_long(problem: Problem, y: Floats, effort: int, progress: Progress) -> Floats:
-    """The latents of the whole picture that an effort from LONG_EFFORT on finds.
+def search_long(problem: Problem, y: Floats, effort: int, progress: Progress) -> list[Floats]:
+    """The latents of the whole picture that the efforts from LONG_EFFORT up to this one find.
 
     Args:
         y: to start from, (C, h, w).
         progress: is called with the fraction done.
     """
     whole = tiles.whole(*problem.pixels.shape[:2])
-    return search(problem, y, whole, whole, long(problem, LEAST_STEPS << effort - LONG_EFFORT), progress)
+    return search(problem, y, whole, whole, long(problem, STEPS[: effort - LONG_EFFORT + 1]), progress)
 
 
 def distortion_slope(problem: Problem, y: Floats, region: Box) -> Floats:

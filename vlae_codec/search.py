@@ -5,13 +5,14 @@
 Rounding at random has y as its mean: up with a probability that is the distance from the integer below. What it does to
 the expectation is mostly known without drawing (`AtRandom`), so that the gradient has little noise, and a few steps go
 far. Then part after part is rounded for good, and before each the latents that still can move go one step down the
-gradient, to make up for what rounding the parts before did; the last part is left to the codec. A short search is
-nothing but this, in two parts, and its first step makes up for some of what rounding is still to do (`Foreseeing`).
+gradient, to make up for what rounding the parts before did; the first step makes up for some of what rounding is still
+to do (`Foreseeing`), and the last part is left to the codec. A short search is nothing but this, in two parts.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from copy import copy
+from itertools import count, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,23 +32,22 @@ Floats = NDArray[np.float32]
 Progress = Callable[[float], None]
 
 CELL = 4  # latents per position of z
-LEARNING_RATES = (0.022, 0.05)  # of Adam for up to 16 steps, in steps of quantisation, at rate index 0 and 1
+LEARNING_RATES = (0.02, 0.045)  # of Adam for the first steps, in steps of quantisation, at rate index 0 and 1
 BETAS = (0.6, 0.97)  # of Adam; short, as there is little noise in the gradient
 
 
 class Search(NamedTuple):
     """How long to search, and for how many latents at once.
 
-    at_random: steps of rounding at random. parts: that each group is then rounded for good in, with a step before each
-    part; 0 for a group that is rounded together with the one before it. at_first: what takes the place of rounding in
-    the first of those. first_step, step: length of the first and of the others, in squared steps of quantisation per
-    bit. bit_price: squared steps that a bit may cost in rounding. window: rows and columns of latents, or columns and
-    rows of upright pictures.
+    at_random: steps of rounding at random before latents are found, and more of them before others are, and so on.
+    parts: that each group is then rounded for good in, with a step before each part; 0 for a group that is rounded
+    together with the one before it. first_step, step: length of the first of those and of the others, in squared steps
+    of quantisation per bit. bit_price: squared steps that a bit may cost in rounding. window: rows and columns of
+    latents, or columns and rows of upright pictures.
     """
 
-    at_random: int
+    at_random: tuple[int, ...]
     parts: tuple[int, ...]
-    at_first: Relaxation
     first_step: float
     step: float
     bit_price: float
@@ -56,22 +56,22 @@ class Search(NamedTuple):
     @property
     def steps(self) -> int:
         """Of gradient descent on each window."""
-        return self.at_random + sum(self.parts)
+        return sum(self.at_random) + len(self.at_random) * sum(self.parts)
 
     def rounds(self) -> list[list[tuple[int, slice]]]:
         """What each part is: groups, and channels of them."""
         parts: list[list[tuple[int, slice]]] = []
-        for number, count in enumerate(self.parts):
-            parts += [[(number, slice(part, None, count))] for part in range(count)]
-            if not count:
+        for number, cuts in enumerate(self.parts):
+            parts += [[(number, slice(part, None, cuts))] for part in range(cuts)]
+            if not cuts:
                 parts[-1].append((number, slice(None)))
         return parts
 
 
-HALVES, EIGHTHS, SIXTEENTHS = (1, 0, 0, 0, 0, 1, 0), (1, 0, 1, 0, 2, 2, 2), (1, 1, 1, 1, 4, 4, 4)
+HALVES, EIGHTHS = (1, 0, 0, 0, 0, 1, 0), (1, 0, 1, 0, 2, 2, 2)
 """Equal parts of the latents."""
-LONG_STEP, SHORT_STEP = 0.6, 0.9  # before parts, against that of `refine.nudge`; the second in 16 steps
-FIRST_STEP = 0.013  # before the first part in 16 steps, squared steps per bit
+FIRST_STEP = 0.013  # of a long search before the first part, squared steps per bit
+STEP = 0.9  # before the others, against that of `refine.nudge`
 
 
 def quick(problem: Problem) -> Search:
@@ -79,21 +79,21 @@ def quick(problem: Problem) -> Search:
     rounding, rate = ROUNDINGS[problem.tune], float(problem.rate)
     steps = between(rounding.first_half, rate), between(rounding.second_half, rate)
     price = between(rounding.halves_price, rate)
-    return Search(0, HALVES, Foreseeing(), *steps, price, (tiles.SIDE // 2, tiles.SIDE))
+    return Search((0,), HALVES, *steps, price, (tiles.SIDE // 2, tiles.SIDE))
 
 
-def long(problem: Problem, steps: int) -> Search:
-    """So many steps, the last 16, or 8 of 16, before one part each; windows are pictures of 768x512 or 512x768."""
-    step, window = between(ROUNDINGS[problem.tune].nudge, float(problem.rate)), (32, 48)
-    if steps <= sum(SIXTEENTHS):
-        at_random = steps - sum(EIGHTHS)
-        return Search(at_random, EIGHTHS, Foreseeing(), FIRST_STEP, SHORT_STEP * step, 0.0, window)
-    at_random, step = steps - sum(SIXTEENTHS), LONG_STEP * step
-    return Search(at_random, SIXTEENTHS, AsTheyAre(), step, step, 0.0, window)
+def long(problem: Problem, steps: Sequence[int]) -> Search:
+    """Finds latents after so many steps in all, others after so many, and so on; windows are 768x512 or 512x768 pixels.
+
+    All come from one descent, so that a longer search finds what a shorter one does, too.
+    """
+    at_random = tuple(after - before - sum(EIGHTHS) for before, after in pairwise((0, *steps)))
+    step = between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
+    return Search(at_random, EIGHTHS, FIRST_STEP, STEP * step, 0.0, (32, 48))
 
 
-def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progress: Progress) -> Floats:
-    """The latents of a box that cost less for what they show. No window knows what another found, nor the box.
+def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progress: Progress) -> list[Floats]:
+    """Latents of a box that cost less for what they show. No window knows what another found, nor the box.
 
     Args:
         y: (C, rows, columns) of `seen` in steps of quantisation, not rounded; `seen` has HALO more latents than the box
@@ -101,19 +101,26 @@ def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progre
         box: begins where a segment does, and ends where one does or the picture.
         progress: is called with the fraction done.
     Returns:
-        (C, rows, columns), all but the last part rounded about what the prior in floating point predicts.
+        What is found after each of `how.at_random`, (C, rows, columns): all but the last part rounded about what the
+        prior in floating point predicts.
     """
     keep_memory()
-    around, out = torch.from_numpy(y)[None], y.copy()
+    around, found = torch.from_numpy(y)[None], [y.copy() for _ in how.at_random]
     windows = [(segment, part) for segment in box.parts(tiles.SIDE, tiles.SIDE) for part in cut(segment, how.window)]
-    for number, (segment, part) in enumerate(windows):
-        window = Window(problem, around, seen, segment, part)
-        for done, _ in enumerate(chain(window.descend(how.at_random), window.settle(how)), 1):
-            progress((number + done / how.steps) / len(windows))
+    done = (step / how.steps / len(windows) for step in count(1))
+    for segment, part in windows:
         target = part.within(seen)
-        out[:, target.rows, target.columns] = window.found()[0]
-    kept = box.within(seen)
-    return out[:, kept.rows, kept.columns]
+        window = Window(problem, around, seen, segment, part)
+        descent = window.descend()
+        for out, at_random in zip(found, how.at_random, strict=True):
+            for _ in islice(descent, at_random):
+                progress(next(done))
+            branch = window.branch()
+            for _ in branch.settle(how):
+                progress(next(done))
+            out[:, target.rows, target.columns] = branch.found()[0]
+    inner = box.within(seen)
+    return [out[:, inner.rows, inner.columns] for out in found]
 
 
 def cut(segment: Box, window: tuple[int, int]) -> list[Box]:
@@ -141,30 +148,39 @@ class Window:
         height, width = self.coded.size
         self.pad = (0, -width % CELL, 0, -height % CELL)
         self.inside = problem.model.split(F.pad(torch.ones(1, around.shape[1], height, width), self.pad))
+        self.unsettle()
+
+    def unsettle(self) -> None:
+        """Let all latents move."""
         self.free = [torch.ones(1, inside.shape[1], 1, 1, dtype=torch.bool) for inside in self.inside]
         self.settled = [torch.zeros_like(inside) for inside in self.inside]
-        self.predict = problem.model.predictor(problem.rate)
-        self.predicted: list[Logistic | None] = [None]  # of groups that are being settled, each by those before it
+        self.predict = self.problem.model.predictor(self.problem.rate)
+        self.predicted: list[Logistic] = []  # groups from 1 to the last that anything is settled of
 
-    def descend(self, steps: int) -> Iterator[None]:
-        """Move down the slope of what rounding at random gives; yields after each step."""
-        if not steps:  # without this, torch's optimizers would import its compiler for nothing, for a second
-            return
-        optimizer = torch.optim.Adam([self.y], self.learning_rate(steps), BETAS)
-        relaxation = AtRandom()
-        for _ in range(steps):
+    def branch(self) -> "Window":
+        """Another window of the same latents, which can be settled while this one goes on."""
+        other = copy(self)
+        other.y = self.y.detach().clone().requires_grad_()
+        other.unsettle()
+        return other
+
+    def descend(self) -> Iterator[None]:
+        """Move down the slope of what rounding at random gives, for as long as one wants; yields after each step."""
+        optimizer, relaxation = torch.optim.Adam([self.y], betas=BETAS), AtRandom()
+        for step in count(1):
+            optimizer.param_groups[0]["lr"] = self.learning_rate(step)
             self.y.grad = self.slope(relaxation)
             optimizer.step()
             yield
 
-    def learning_rate(self, steps: int) -> float:
-        """Of so many steps: the way that a latent can go grows more slowly than their number."""
-        return between(LEARNING_RATES, float(self.problem.rate)) * min(1.0, math.pow(16 / steps, 0.4))
+    def learning_rate(self, step: int) -> float:
+        """Of a step: the way that latents can go grows more slowly than the number of steps."""
+        return between(LEARNING_RATES, float(self.problem.rate)) * min(1.0, math.pow(17 / step, 0.3))
 
     def settle(self, how: Search) -> Iterator[None]:
         """Round part after part but the last, those that can still move making up for it; yields after each step."""
         *parts, _ = how.rounds()
-        self.move(how.first_step, how.at_first)
+        self.move(how.first_step, Foreseeing())
         for part in parts:
             for number, channels in part:
                 self.settle_part(number, channels, how.bit_price)
@@ -181,10 +197,9 @@ class Window:
     def settle_part(self, number: int, channels: slice, bit_price: float) -> None:
         """Round channels of a group for good: about their mean in float32, which is near enough to the codec's."""
         y = self.groups(self.latents())[number].detach()
-        if number == len(self.predicted):
+        if number > len(self.predicted):
             self.predicted.append(self.predict(self.settled[number - 1]))
-        p = self.predicted[number]
-        rounded = rounded_cheaply(y, p, bit_price) if p else y.round()
+        rounded = rounded_cheaply(y, self.predicted[number - 1], bit_price) if number else y.round()
         self.settled[number][:, channels] = (rounded * self.inside[number])[:, channels]
         self.free[number][:, channels] = False
 
@@ -211,17 +226,17 @@ class Window:
     def coding(self, y: Tensor, relaxation: Relaxation) -> tuple[list[Tensor], Tensor]:
         """Groups of ŷ, and bits of those that still can move: as the codec codes them, but for the rounding and z at
         its mean."""
-        model, rate = self.problem.model, self.problem.rate
         first, *rest = self.groups(y)
         kept, bits = [self.kept(0, relaxation.shown(first, 0))], torch.zeros(())
         if self.moves(0):
+            model = self.problem.model
             q = model.posterior(kept[0])
-            p = model.first_likelihood(q.mean, rate)
+            p = model.first_likelihood(q.mean, self.problem.rate)
             bits = kl_bits(q, model.prior()).sum()
             bits = bits + (relaxation.bits(kept[0], first, torch.zeros(()), p) * self.inside[0]).sum()
-        predict = model.predictor(rate)
+        predict = copy(self.predict)
         for number, group in enumerate(rest, 1):
-            p = predict(kept[-1])
+            p = self.predicted[number - 1] if number <= len(self.predicted) else predict(kept[-1])
             x = group - p.mean
             kept.append(self.kept(number, p.mean + relaxation.shown(x, number)))
             if self.moves(number):

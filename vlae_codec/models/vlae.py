@@ -167,11 +167,12 @@ class Predictor:
     def __init__(self, model: VLAE, rate: Tensor):
         self.model, self.rate = model, rate
         self.state: Tensor | None = None
-        self.contexts = iter(list(model.contexts)[1:])
+        self.seen = 0  # groups
 
     def __call__(self, group: Tensor) -> Logistic:
         """(B, channels, h, w) in steps -> (B, channels of the next group, h, w)."""
-        context = next(self.contexts)
+        self.seen += 1
+        context = self.model.contexts[self.seen]
         assert isinstance(context, Context)
         self.state = context(group / LATENT_UNIT, self.state, self.rate)
         return self.model.logistic(context.head(self.state))
