@@ -51,7 +51,8 @@ ALLOWED = {
     "problem.py": {"distortion", "models", "tiles"},
     "relaxation.py": {"models"},
     "search.py": {"limits", "models", "problem", "relaxation", "tiles"},
-    "refine.py": {"problem", "search", "tiles"},
+    "flips.py": {"models", "problem", "relaxation", "search", "tiles"},
+    "refine.py": {"flips", "problem", "search", "tiles"},
     "efforts.py": {"models", "problem", "refine", "tiles", "timing", "transforms"},
     "codec.py": {
         *("bitsback", "bitstream", "distortion", "efforts", "entropy", "errors", "images", "ledger", "limits"),

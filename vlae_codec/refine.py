@@ -2,6 +2,7 @@
 
     nudge    y - η·∇ λ·D(synthesis(y), x)                         effort 2: one step, before anything is rounded
     search   minimise R + λ·D over y                              effort 3: two steps; from effort 4 on many
+    flip     ŷ to neighbouring integers where R + λ·D falls       from effort 7 on, after the search
 
 Pixels and y in, y out: file format and decoder know nothing of it. Memory does not grow with the picture: it is worked
 on window by window, and what lies around a window stays as it is.
@@ -9,6 +10,7 @@ on window by window, and what lies around a window stays as it is.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlae_codec import tiles
+from vlae_codec.flips import flipped
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
 from vlae_codec.search import long, quick, search
 from vlae_codec.tiles import Box
@@ -28,6 +31,8 @@ EFFORT_MAX, DEFAULT_EFFORT = 9, 3
 NUDGING_EFFORT, HALVES_EFFORT, LONG_EFFORT = 2, 3, 4
 """The effort that takes one step, the one that rounds in two, and the first that searches for long."""
 STEPS = [16 << number for number in range(EFFORT_MAX - LONG_EFFORT + 1)]  # of efforts that search for long
+SWEEPS = [0, 0, 0, 8, 24, 64]  # of flips after them
+SWEEP = 6  # steps that take as long, about
 
 SMALL, MOST_CHECKED = 1 << 14, 1 << 22
 """Pixels of pictures whose coding is always compared with plain rounding, and at most of those where it may be."""
@@ -100,14 +105,26 @@ def settle(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
 
 
 def search_long(problem: Problem, y: Floats, effort: int, progress: Progress) -> list[Floats]:
-    """The latents of the whole picture that the efforts from LONG_EFFORT up to this one find.
+    """The latents of the whole picture that the efforts from LONG_EFFORT up to this one find, then those with flips.
+
+    MS-SSIM is no sum over the cells of a picture, so there are no flips for it.
 
     Args:
         y: to start from, (C, h, w).
         progress: is called with the fraction done.
     """
-    whole = tiles.whole(*problem.pixels.shape[:2])
-    return search(problem, y, whole, whole, long(problem, STEPS[: effort - LONG_EFFORT + 1]), progress)
+    whole, number = tiles.whole(*problem.pixels.shape[:2]), effort - LONG_EFFORT + 1
+    sweeps = SWEEPS[:number] if problem.tune == "psnr" else [0]
+    times = [STEPS[number - 1], *(SWEEP * times for times in sweeps)]
+    first, *others = (partial(report_part, progress, sum(times[:k]), time, sum(times)) for k, time in enumerate(times))
+    found = search(problem, y, whole, whole, long(problem, STEPS[:number]), first)
+    pairs = zip(found, sweeps, others, strict=False)
+    return found + [flipped(problem, latents, times, part) for latents, times, part in pairs if times]
+
+
+def report_part(progress: Progress, before: int, time: int, total: int, done: float) -> None:
+    """Tell whoever watches how much of all is done, when it is of a part."""
+    progress((before + time * done) / total)
 
 
 def distortion_slope(problem: Problem, y: Floats, region: Box) -> Floats:

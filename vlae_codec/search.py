@@ -71,6 +71,7 @@ class Search(NamedTuple):
 HALVES, EIGHTHS = (1, 0, 0, 0, 0, 1, 0), (1, 0, 1, 0, 2, 2, 2)
 """Equal parts of the latents."""
 FIRST_STEP = 0.013  # of a long search before the first part, squared steps per bit
+WINDOW = 32, 48  # latents
 STEP = 0.9  # before the others, against that of `refine.nudge`
 
 
@@ -89,7 +90,7 @@ def long(problem: Problem, steps: Sequence[int]) -> Search:
     """
     at_random = tuple(after - before - sum(EIGHTHS) for before, after in pairwise((0, *steps)))
     step = between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
-    return Search(at_random, EIGHTHS, FIRST_STEP, STEP * step, 0.0, (32, 48))
+    return Search(at_random, EIGHTHS, FIRST_STEP, STEP * step, 0.0, WINDOW)
 
 
 def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progress: Progress) -> list[Floats]:
