@@ -250,7 +250,8 @@ def test_the_codec_keeps_what_a_search_has_rounded(photo: Pixels, way: Callable[
         for _ in window.settle(how):
             pass
         found = window.found()
-        kept = coding.merge(bitsback.quantise(coding.split(found[0].numpy()), coding, how.bit_price).values) / FRACTIONS
+        values = bitsback.quantise(coding.split(found[0].numpy()), coding, float(how.bit_price)).values
+        kept = coding.merge(values) / FRACTIONS
         far = [group.abs() > 0.25 for group in model.transforms.split(torch.from_numpy(kept)[None] - found)]
     assert not any((group & ~free).any() for group, free in zip(far, window.free, strict=True))
     assert any(group.any() for group in far)  # the last part is left to the codec

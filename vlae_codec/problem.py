@@ -6,13 +6,14 @@ D is the distortion that the model was tuned for, summed over the pixels.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vlae_codec import tiles
 from vlae_codec.distortion import DISTORTIONS
 from vlae_codec.models.blocks import fast_bfloat16
 from vlae_codec.models.vlae import VLAE
@@ -49,18 +50,21 @@ ROUNDINGS = {
 """By what a model is tuned for."""
 
 
-def between(ends: tuple[float, float], share: float) -> float:
+Share = TypeVar("Share", float, Tensor)
+
+
+def between(ends: tuple[float, float], share: Share) -> Share:
     """The first number at share 0, the second at 1, log-linear between them; 0 everywhere if both are."""
-    value: float = ends[0] ** (1 - share) * ends[1] ** share
+    value: Share = ends[0] ** (1 - share) * ends[1] ** share
     return value
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is searched for: the latents of a picture that are best for `model` at `rate`.
+    """What is searched for: the latents of a picture that are best for `model` at `rate`, or of several of one size.
 
-    model: transforms and prior in floating point. pixels: (H, W, 1 or 3) uint8. rate: (1,) rate index.
-    tune: what is to be small besides the bits, a key of `DISTORTIONS`.
+    model: transforms and prior in floating point. pixels: (H, W, 1 or 3) uint8, or (B, H, W, 1 or 3). rate: (1,) or
+    (B,) rate indices. tune: what is to be small besides the bits, a key of `DISTORTIONS`.
     """
 
     model: VLAE
@@ -68,19 +72,26 @@ class Problem:
     rate: Tensor
     tune: str = "psnr"
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of latents."""
+        height, width = self.pixels.shape[-3:-1]
+        return tiles.latent_size(height, width)
+
     def picture(self, region: Box) -> Tensor:
-        """The pixels of a region of latents, (1, 1 or 3, height, width) in ±0.5."""
-        pixels = torch.tensor(self.pixels[region.pixels.rows, region.pixels.columns])
-        return pixels.permute(2, 0, 1)[None].float() / 255 - 0.5
+        """The pixels of a region of latents, (B, 1 or 3, height, width) in ±0.5."""
+        pixels = torch.tensor(self.pixels[..., region.pixels.rows, region.pixels.columns, :])
+        pixels = pixels.view(-1, *pixels.shape[-3:]).permute(0, 3, 1, 2)
+        return pixels.to(self.rate.device).float() / 255 - 0.5
 
     def price(self, y: Tensor, picture: Tensor) -> Tensor:
-        """λ·D(synthesis(y), picture) in bits, for latents (1, C, h, w) of which the picture may show less."""
+        """λ·D(synthesis(y), picture) in bits, for latents (B, C, h, w) of which the picture may show less."""
         height, width = picture.shape[-2:]
         shown = self.model.synthesis(y, self.rate)[..., :height, :width]
         if picture.shape[1] == 1:
             shown = shown.mean(1, keepdim=True)
-        distortion = DISTORTIONS[self.tune](shown, picture).squeeze() * (height * width)
-        return self.model.config.rate_to_lambda(self.rate).squeeze() * distortion
+        distortion = DISTORTIONS[self.tune](shown, picture) * (height * width)
+        return (self.model.config.rate_to_lambda(self.rate) * distortion).sum()
 
 
 @contextmanager

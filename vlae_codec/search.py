@@ -48,9 +48,9 @@ class Search(NamedTuple):
 
     at_random: tuple[int, ...]
     parts: tuple[int, ...]
-    first_step: float
-    step: float
-    bit_price: float
+    first_step: float | Tensor
+    step: float | Tensor
+    bit_price: float | Tensor
     window: tuple[int, int]
 
     @property
@@ -77,7 +77,7 @@ STEP = 0.9  # before the others, against that of `refine.nudge`
 
 def quick(problem: Problem) -> Search:
     """Two steps."""
-    rounding, rate = ROUNDINGS[problem.tune], float(problem.rate)
+    rounding, rate = ROUNDINGS[problem.tune], problem.rate[:, None, None, None]
     steps = between(rounding.first_half, rate), between(rounding.second_half, rate)
     price = between(rounding.halves_price, rate)
     return Search((0,), HALVES, *steps, price, (tiles.SIDE // 2, tiles.SIDE))
@@ -130,17 +130,17 @@ def cut(segment: Box, window: tuple[int, int]) -> list[Box]:
 
 
 class Window:
-    """The latents of one box, free to move; those around it are as they are.
+    """The latents of one box, free to move; those around it are as they are. Of one picture or of several.
 
     Args:
-        around: y of `seen`, (1, latent, rows, columns).
+        around: y of `seen`, (B, latent, rows, columns).
         segment: those that the prior knows.
         box: those that move.
     """
 
     def __init__(self, problem: Problem, around: Tensor, seen: Box, segment: Box, box: Box):
         self.problem = problem
-        region = box.grown(HALO, tiles.latent_size(*problem.pixels.shape[:2]))
+        region = box.grown(HALO, problem.size)
         known, moving = region.within(seen), box.within(seen)
         self.y = around[..., moving.rows, moving.columns].clone().requires_grad_()
         self.around = around[..., known.rows, known.columns].clone()
@@ -148,13 +148,13 @@ class Window:
         self.picture = problem.picture(region)
         height, width = self.coded.size
         self.pad = (0, -width % CELL, 0, -height % CELL)
-        self.inside = problem.model.split(F.pad(torch.ones(1, around.shape[1], height, width), self.pad))
+        self.inside = problem.model.split(F.pad(around.new_ones(1, around.shape[1], height, width), self.pad))
         self.unsettle()
 
     def unsettle(self) -> None:
         """Let all latents move."""
-        self.free = [torch.ones(1, inside.shape[1], 1, 1, dtype=torch.bool) for inside in self.inside]
-        self.settled = [torch.zeros_like(inside) for inside in self.inside]
+        self.free = [torch.ones_like(inside[..., :1, :1], dtype=torch.bool) for inside in self.inside]
+        self.settled = [inside.new_zeros(len(self.y), *inside.shape[1:]) for inside in self.inside]
         self.predict = self.problem.model.predictor(self.problem.rate)
         self.predicted: list[Logistic] = []  # groups from 1 to the last that anything is settled of
 
@@ -189,13 +189,14 @@ class Window:
             self.move(how.step, AsTheyAre())
         yield
 
-    def move(self, step: float, relaxation: Relaxation) -> None:
+    def move(self, step: float | Tensor, relaxation: Relaxation) -> None:
         """One step down the slope."""
         slope = self.slope(relaxation)
         with torch.no_grad():
             self.y -= (step * slope).clamp(-NUDGE_MAX, NUDGE_MAX)
 
-    def settle_part(self, number: int, channels: slice, bit_price: float) -> None:
+    @torch.no_grad()
+    def settle_part(self, number: int, channels: slice, bit_price: float | Tensor) -> None:
         """Round channels of a group for good: about their mean in float32, which is near enough to the codec's."""
         y = self.groups(self.latents())[number].detach()
         if number > len(self.predicted):
@@ -205,7 +206,7 @@ class Window:
         self.free[number][:, channels] = False
 
     def found(self) -> Tensor:
-        """The latents of the box as they are now, (1, latent, rows, columns)."""
+        """The latents of the box as they are now, (B, latent, rows, columns)."""
         inner, groups = self.box.within(self.coded), self.groups(self.latents().detach())
         kept = self.merged([self.kept(number, group) for number, group in enumerate(groups)])
         return kept[..., inner.rows, inner.columns]
@@ -255,7 +256,7 @@ class Window:
         return bool(self.free[number].any())
 
     def latents(self) -> Tensor:
-        """y of the region, (1, latent, rows, columns)."""
+        """y of the region, (B, latent, rows, columns)."""
         y = self.around.clone()
         y[..., self.box.rows, self.box.columns] = self.y
         return y
@@ -270,7 +271,7 @@ class Window:
         return self.problem.model.merge(groups)[..., :height, :width]
 
 
-def rounded_cheaply(y: Tensor, p: Logistic, bit_price: float) -> Tensor:
+def rounded_cheaply(y: Tensor, p: Logistic, bit_price: float | Tensor) -> Tensor:
     """`bitsback.rounded_cheaply` of latents in floating point, and the mean added again."""
     x = y - p.mean
     nearest = x.round()

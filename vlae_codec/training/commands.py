@@ -70,6 +70,7 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @click.option("--anew", default="", help="Parameters whose names begin so start anew; --branch gives the others.")
 @click.option("--compile", is_flag=True, help="Fuse operations with torch.compile; on a CPU it needs a C++ compiler.")
 @click.option("--tune", type=click.Choice(TUNES), default=TUNES[0], show_default=True, help="What the distortion is.")
+@click.option("--searched", is_flag=True, help="Latents as effort 3 finds them, not as the analysis gives them.")
 def train(folder: Path, out: Path, branch: Path | None, config: Path | None, anew: str, **options: Any) -> None:
     """Train on the photographs below FOLDER, or go on with the run in --out.
 

@@ -9,6 +9,7 @@ class Objective:
     """What is minimised, per crop: (rate of ŷ + weight of z * KL + λ·D) / sqrt(λ).
 
     tune: what the distortion D is, a name in `distortion.DISTORTIONS`.
+    searched: latents are moved as effort 3 moves them before they are rounded.
     The three remedies against posterior collapse act on z alone:
         kl_annealing: steps over which the weight of the KL rises linearly from 0 to `beta`; 0 is off.
         free_bits: bits per channel of z and picture position of z (64x64 pixels) below which its KL costs nothing more.
@@ -19,6 +20,7 @@ class Objective:
     kl_annealing: int = 0
     free_bits: float = 0.0
     tune: str = "psnr"
+    searched: bool = False
 
     def kl_weight(self, step: int) -> float:
         """Weight of the KL at a step."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from vlae_codec.distortion import DISTORTIONS
 from vlae_codec.models.vlae import VLAE, Logistic, interval_bits, kl_bits
 from vlae_codec.training.config import Objective
+from vlae_codec.training.searched import searched
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,10 @@ def charged_kl(kl: Tensor, positions: int, free_bits: float) -> Tensor:
 
 def evaluate(model: VLAE, x: Tensor, rate: Tensor, objective: Objective, step: int) -> Terms:
     """The loss of crops (B, 3, H, W) in ±0.5 at rate indices (B,)."""
-    rounded, bits = latent_bits(model, model.analysis(x, rate), rate, noise=True)
+    y = model.analysis(x, rate)
+    if objective.searched:
+        y = searched(model, x, y, rate, objective.tune)
+    rounded, bits = latent_bits(model, y, rate, noise=True)
     distortion = DISTORTIONS[objective.tune](model.synthesis(rounded, rate), x)
     pixels = x.shape[-2] * x.shape[-1]
     kl = charged_kl(bits.kl, pixels // 64**2, objective.free_bits)
