@@ -51,6 +51,8 @@ def identity(path: Path) -> str:
 def training(checkpoint: Checkpoint) -> str:
     """What the checkpoint knows of its past."""
     settings = checkpoint.train_config
+    objective = settings.objective
+    latents = "as effort 3 finds them" if objective.searched else "as the analysis gives them"
     sizes = ", ".join(f"{name} {value}" for name, value in vars(checkpoint.model_config).items())
     return (
         "## Training\n\n"
@@ -58,7 +60,9 @@ def training(checkpoint: Checkpoint) -> str:
         f"{machine()}; at the end {settings.batch} crops of {settings.crop}x{settings.crop} pixels per process and "
         f"step, the learning rate falling from {settings.learning_rate:g} over {settings.decay_steps} steps; "
         f"weights averaged (EMA {settings.ema:g}).\n\n"
-        f"Remedies against posterior collapse: {settings.objective}.\n\nSizes: {sizes}.\n"
+        f"Tuned for {objective.tune}, on latents {latents}.\n\n"
+        f"Remedies against posterior collapse: beta {objective.beta:g}, KL annealing over {objective.kl_annealing} "
+        f"steps, {objective.free_bits:g} free bits.\n\nSizes: {sizes}.\n"
     )
 
 
