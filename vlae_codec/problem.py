@@ -42,7 +42,7 @@ class Rounding(NamedTuple):
 
 ROUNDINGS = {
     "psnr": Rounding(
-        (1 / 80, 1 / 80), (0.009, 0.026), (1 / 55, 1 / 20), (0.007, 0.03), (0.01, 0.043), (1 / 180, 1 / 66)
+        (1 / 80, 1 / 80), (0.009, 0.026), (1 / 55, 1 / 20), (0.009, 0.021), (0.012, 0.034), (1 / 180, 1 / 66)
     ),
     # MS-SSIM is not a squared error: by how much less a latent may be exact says little about it.
     "ssim": Rounding((0.0, 0.0), (0.008, 0.01), (1 / 36, 1 / 36), (0.0072, 0.012), (0.011, 0.0125), (1 / 200, 1 / 200)),
