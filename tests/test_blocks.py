@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vlae_codec.models.blocks import GatedBlock, ResidualBlock, normalised
+from vlae_codec.models.blocks import GatedBlock, ResidualBlock, fast_bfloat16, normalised
 
 
 def test_a_norm_takes_mean_and_size_of_every_position_away() -> None:
@@ -44,3 +44,21 @@ def test_activations_stay_in_bfloat16(block: type[nn.Module]) -> None:
     x = torch.randn(1, 32, 4, 4).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         assert block(32)(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "amx", "avx512", "fast"),
+    [
+        ("AMD EPYC", False, True, True),
+        ("AMD EPYC", False, False, False),
+        ("Intel Xeon", True, True, True),
+        ("Intel Xeon", False, True, False),
+    ],
+)
+def test_only_some_processors_are_fast_with_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, name: str, amx: bool, avx512: bool, fast: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name}, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    assert fast_bfloat16(torch.device("cpu")) == fast
