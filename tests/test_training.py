@@ -17,6 +17,7 @@ import torch
 from click.testing import CliRunner
 from conftest import SMALL
 from numpy.typing import NDArray
+from PIL import Image
 from torch import nn
 
 from vlae_codec import models
@@ -26,7 +27,7 @@ from vlae_codec.models.blocks import GatedBlock, Modulation, ResidualBlock
 from vlae_codec.models.vlae import VLAE, Logistic, Normal, interval_bits, kl_bits
 from vlae_codec.training import checkpoint, export, loop, starts
 from vlae_codec.training.config import Objective, TrainConfig
-from vlae_codec.training.data import Crops, load
+from vlae_codec.training.data import Crops, load, with_half_chroma
 from vlae_codec.training.diagnose import Measurement, diagnose, verdict
 from vlae_codec.training.objective import charged_kl, evaluate, latent_bits
 from vlae_codec.training.optimizer import MuonAdam, newton_schulz, newton_schulz_of_squares, orthogonalise
@@ -153,6 +154,23 @@ def test_crops_come_from_the_pictures_and_half_are_mirrored() -> None:
         if np.array_equal(crop[:, ::flip], picture[y : y + 64, x : x + 64])
     }
     assert places == {1, -1}
+
+
+def test_half_of_the_chroma_is_left_and_all_of_the_luma() -> None:
+    luma, chroma = np.tile(np.uint8([[60, 160], [160, 60]]), (32, 32)), np.tile(np.uint8([[110, 140]]), (64, 32))
+    picture = np.asarray(Image.merge("YCbCr", [Image.fromarray(p) for p in (luma, chroma, chroma)]).convert("RGB"))
+    y, cb, cr = np.moveaxis(np.asarray(Image.fromarray(with_half_chroma(picture)).convert("YCbCr")).astype(int), 2, 0)
+    assert abs(y - luma).max() <= 2
+    assert max(np.ptp(cb), np.ptp(cr)) <= 3  # the mean of both columns
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.0, range(60, 61)), (0.5, range(20, 41)), (1.0, range(1))])
+def test_other_crops_keep_all_of_their_chroma(share: float, wanted: range) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    torch.manual_seed(0)
+    drawn = ((Crops([picture], 64, share).draw(60) + 0.5) * 255).round().permute(0, 2, 3, 1).byte().numpy()
+    whole = sum(np.array_equal(crop[:, ::flip], picture) for crop in drawn for flip in (1, -1))
+    assert whole in wanted
 
 
 def test_pictures_that_are_all_too_small_are_refused() -> None:

@@ -63,6 +63,7 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @setting("ema", "Decay of the averaged weights.")
 @setting("seed", "Of weights, crops and noise.")
 @setting("log-steps", "Steps between lines and TensorBoard scalars.", 1)
+@setting("half-chroma", "Share of crops whose chroma is halved, as JPEG does it.")
 @setting("beta", "Weight of the KL of z; 1 is the ELBO.", default=REMEDIES.beta)
 @setting("kl-annealing", "Steps over which that weight rises from 0.", default=REMEDIES.kl_annealing)
 @setting("free-bits", "Bits per channel and position of z that cost nothing.", default=REMEDIES.free_bits)

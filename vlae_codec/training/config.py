@@ -44,6 +44,7 @@ class TrainConfig:
     log_steps: int = 100
     checkpoint_seconds: float = 240.0
     compile: bool = False  # let torch.compile fuse what lies between convolutions
+    half_chroma: float = 0.0  # share of crops whose chroma is halved, as JPEG does
     only: str = ""  # names of parameters that are trained begin so; the others stay at their average
     objective: Objective = Objective()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from vlae_codec.errors import InputError
@@ -21,13 +22,14 @@ class Crops:
     Args:
         pictures: (H, W, 3) arrays; smaller ones than `size` are left out.
         size: side of a crop in pixels.
+        half_chroma: share of the crops that become what `with_half_chroma` makes of them.
     Raises:
         InputError: no picture is large enough.
     """
 
-    def __init__(self, pictures: Sequence[Pixels], size: int):
+    def __init__(self, pictures: Sequence[Pixels], size: int, half_chroma: float = 0.0):
         self.pictures = [p for p in pictures if min(p.shape[:2]) >= size]
-        self.size = size
+        self.size, self.half_chroma = size, half_chroma
         if not self.pictures:
             raise InputError(f"none of {len(pictures)} pictures has both sides of at least {size} pixels")
 
@@ -42,7 +44,20 @@ class Crops:
         """(size, size, 3) from a picture, a place and a direction drawn evenly."""
         picture = self.pictures[randrange(len(self.pictures))]
         y, x = (randrange(side - self.size + 1) for side in picture.shape[:2])
-        return picture[y : y + self.size, x : x + self.size][:, :: (1, -1)[randrange(2)]]
+        crop = picture[y : y + self.size, x : x + self.size][:, :: (1, -1)[randrange(2)]]
+        halved = self.half_chroma and float(torch.rand(())) < self.half_chroma
+        return with_half_chroma(crop) if halved else crop
+
+
+def with_half_chroma(pixels: Pixels) -> Pixels:
+    """(H, W, 3) of even sides as JPEG 4:2:0 leaves them, but for its quantisation: most photographs that people have.
+
+    Chroma is the mean of 2x2 pixels, and linear between them.
+    """
+    y, *chroma = Image.fromarray(np.ascontiguousarray(pixels)).convert("YCbCr").split()
+    half = y.width // 2, y.height // 2
+    chroma = [c.resize(half, Image.Resampling.BOX).resize(y.size, Image.Resampling.BILINEAR) for c in chroma]
+    return np.asarray(Image.merge("YCbCr", [y, *chroma]).convert("RGB"))
 
 
 def randrange(stop: int) -> int:

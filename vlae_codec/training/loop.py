@@ -224,7 +224,7 @@ def train(pictures: list[Pixels], folder: Path, start: Checkpoint, config: Train
         start: what `starts` makes, or the checkpoint of an earlier run.
     """
     stop = StopRequest()
-    trainer, crops = Trainer(start, config, device), Crops(pictures, config.crop)
+    trainer, crops = Trainer(start, config, device), Crops(pictures, config.crop, config.half_chroma)
     journal = Journal(folder, config) if rank_and_world()[0] == 0 else None
     began, saved = time.monotonic() - trainer.seconds, time.monotonic()
     done = Wishes(stop=False, save=False)
