@@ -409,7 +409,7 @@ def test_export_writes_a_model_that_the_codec_reads_and_a_card(
     model = models.read(out, "small")
     card = (tmp_path / "model.md").read_text()
     assert model.id.hex() in card and "channels of z are coded" in card
-    assert "Tuned for psnr, on latents as the analysis gives them." in card
+    assert "Tuned for psnr, on latents as the analysis gives them; 0% of the crops had half" in card
     diagnosed = CliRunner().invoke(main, ["diagnose", *arguments, *small, "--plot", str(tmp_path / "z.png")])
     assert diagnosed.exit_code == 0, diagnosed.output
     assert "| rate index |" in diagnosed.output and (tmp_path / "z.png").stat().st_size > 5000

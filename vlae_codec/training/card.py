@@ -60,7 +60,8 @@ def training(checkpoint: Checkpoint) -> str:
         f"{machine()}; at the end {settings.batch} crops of {settings.crop}x{settings.crop} pixels per process and "
         f"step, the learning rate falling from {settings.learning_rate:g} over {settings.decay_steps} steps; "
         f"weights averaged (EMA {settings.ema:g}).\n\n"
-        f"Tuned for {objective.tune}, on latents {latents}.\n\n"
+        f"Tuned for {objective.tune}, on latents {latents}; "
+        f"{settings.half_chroma:.0%} of the crops had half of their chroma, as in JPEG.\n\n"
         f"Remedies against posterior collapse: beta {objective.beta:g}, KL annealing over {objective.kl_annealing} "
         f"steps, {objective.free_bits:g} free bits.\n\nSizes: {sizes}.\n"
     )
