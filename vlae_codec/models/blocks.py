@@ -25,7 +25,7 @@ def fast_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 faster than float32; elsewhere it is up to several times slower.
 
     Intel's cores need AMX for it, which virtual machines may lack: their AVX512-BF16 does 75 GFLOP/s where float32 does
-    140, AMD's twice as many as float32.
+    140. AMD's AVX512-BF16 is fast.
     """
     if device.type == "cuda" or torch.cpu._is_amx_tile_supported():
         return True
