@@ -62,3 +62,10 @@ def test_only_some_processors_are_fast_with_bfloat16(
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     assert fast_bfloat16(torch.device("cpu")) == fast
+
+
+def test_a_torch_that_does_not_name_the_processor_goes_by_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert fast_bfloat16(torch.device("cpu"))

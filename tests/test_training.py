@@ -325,9 +325,14 @@ def test_parameters_that_do_not_fit_or_do_not_exist_are_not_renewed(prefix: str,
 
 @pytest.mark.parametrize(
     ("options", "refusal"),
-    [(["--only", "nothing"], "begins with 'nothing'"), (["--anew", "synthesis_net"], "--branch")],
+    [
+        (["--only", "nothing"], "begins with 'nothing'"),
+        (["--anew", "synthesis_net"], "--branch"),
+        (["--half-chroma", "1.5"], "range 0<=x<=1"),
+        (["--ema", "1.5"], "range 0<=x<=1"),
+    ],
 )
-def test_naming_what_cannot_be_trained_is_refused(
+def test_options_that_make_no_sense_are_refused(
     tmp_path: Path, folder_of_pictures: Path, small_config: Path, options: list[str], refusal: str
 ) -> None:
     command = ["train", str(folder_of_pictures), "--out", str(tmp_path / "run"), "--config", str(small_config)]

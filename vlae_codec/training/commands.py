@@ -32,10 +32,12 @@ _size = click.option(
 )
 
 
-def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Callable[[Command], Command]:
+def setting(
+    name: str, text: str, minimum: float = 0, default: Any = None, maximum: float | None = None
+) -> Callable[[Command], Command]:
     """An option of `train` for a setting of TrainConfig or Objective."""
     value = getattr(DEFAULTS, name.replace("-", "_")) if default is None else default
-    kind = click.IntRange(int(minimum)) if isinstance(value, int) else click.FloatRange(minimum)
+    kind = click.IntRange(int(minimum)) if isinstance(value, int) else click.FloatRange(minimum, maximum)
     return click.option(f"--{name}", type=kind, default=value, show_default=True, help=text)
 
 
@@ -60,10 +62,10 @@ def setting(name: str, text: str, minimum: float = 0, default: Any = None) -> Ca
 @setting("learning-rate", "Of Muon and Adam alike.")
 @setting("warmup-steps", "Over which it rises.")
 @setting("decay-steps", "Over which it falls, at the end.")
-@setting("ema", "Decay of the averaged weights.")
+@setting("ema", "Decay of the averaged weights.", maximum=1)
 @setting("seed", "Of weights, crops and noise.")
 @setting("log-steps", "Steps between lines and TensorBoard scalars.", 1)
-@setting("half-chroma", "Share of crops whose chroma is halved, as JPEG does it.")
+@setting("half-chroma", "Share of crops whose chroma is halved, as JPEG does it.", maximum=1)
 @setting("beta", "Weight of the KL of z; 1 is the ELBO.", default=REMEDIES.beta)
 @setting("kl-annealing", "Steps over which that weight rises from 0.", default=REMEDIES.kl_annealing)
 @setting("free-bits", "Bits per channel and position of z that cost nothing.", default=REMEDIES.free_bits)
