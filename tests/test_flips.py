@@ -144,7 +144,7 @@ def test_flips_are_for_the_squared_error_alone(
     photo: Pixels, tune: str, sweeps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels, called = np.ascontiguousarray(photo[:16, :16]), list[int]()
-    monkeypatch.setattr(refine, "search", lambda problem, y, seen, box, how, progress: [y for _ in how.at_random])
+    monkeypatch.setattr(refine, "search", lambda problem, y, seen, box, ways, progress: [y for _ in ways])
     monkeypatch.setattr(refine, "flipped", lambda problem, y, times, progress: called.append(times) or y)
     problem = Problem(models.load().transforms, pixels, transforms.rate_index(LEVEL), tune)
     found = refine.search_long(problem, np.zeros((1, 1, 1), np.float32), 8, lambda done: None)

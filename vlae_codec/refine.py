@@ -20,7 +20,7 @@ from torch import Tensor
 from vlae_codec import tiles
 from vlae_codec.flips import flipped
 from vlae_codec.problem import HALO, NUDGE_MAX, ROUNDINGS, Problem, between, differentiable
-from vlae_codec.search import long, quick, search
+from vlae_codec.search import EIGHTHS, QUARTERS, long, quick, search, total_steps
 from vlae_codec.tiles import Box
 
 Floats = NDArray[np.float32]
@@ -30,7 +30,9 @@ EFFORT_MAX, DEFAULT_EFFORT = 9, 3
 """The last effort, and the one of an encoder that is not told otherwise."""
 NUDGING_EFFORT, HALVES_EFFORT, LONG_EFFORT = 2, 3, 4
 """The effort that takes one step, the one that rounds in two, and the first that searches for long."""
-STEPS = [16 << number for number in range(EFFORT_MAX - LONG_EFFORT + 1)]  # of efforts that search for long
+BRANCHES = [(0, QUARTERS), (4, QUARTERS), (8, EIGHTHS), (24, EIGHTHS), (64, EIGHTHS), (152, EIGHTHS)]
+"""Of efforts that search for long: steps of the one descent after which each branches off, and the parts that it then
+rounds latents in. With all branches before, that is 4, 12, 24, 48, 96 and 192 steps."""
 SWEEPS = [0, 0, 0, 8, 24, 64]  # of flips after them
 SWEEP = 6  # steps that take as long, about
 
@@ -100,7 +102,7 @@ def settle(problem: Problem, y: Floats, seen: Box, box: Box) -> Floats:
     Args:
         y, seen, box: as for `nudge`.
     """
-    (found,) = search(problem, y, seen, box, quick(problem), lambda done: None)
+    (found,) = search(problem, y, seen, box, [quick(problem)], lambda done: None)
     return found
 
 
@@ -115,9 +117,10 @@ def search_long(problem: Problem, y: Floats, effort: int, progress: Progress) ->
     """
     whole, number = tiles.whole(*problem.pixels.shape[:2]), effort - LONG_EFFORT + 1
     sweeps = SWEEPS[:number] if problem.tune == "psnr" else [0]
-    times = [STEPS[number - 1], *(SWEEP * times for times in sweeps)]
+    ways = [long(problem, *branch) for branch in BRANCHES[:number]]
+    times = [total_steps(ways), *(SWEEP * times for times in sweeps)]
     first, *others = (partial(report_part, progress, sum(times[:k]), time, sum(times)) for k, time in enumerate(times))
-    found = search(problem, y, whole, whole, long(problem, STEPS[:number]), first)
+    found = search(problem, y, whole, whole, ways, first)
     pairs = zip(found, sweeps, others, strict=False)
     return found + [flipped(problem, latents, times, part) for latents, times, part in pairs if times]
 

@@ -6,13 +6,13 @@ Rounding at random has y as its mean: up with a probability that is the distance
 the expectation is mostly known without drawing (`AtRandom`), so that the gradient has little noise, and a few steps go
 far. Then part after part is rounded for good, and before each the latents that still can move go one step down the
 gradient, to make up for what rounding the parts before did; the first step makes up for some of what rounding is still
-to do (`Foreseeing`), and the last part is left to the codec. A short search is nothing but this, in two parts.
+to do (`Foreseeing`), and the last part is left to the codec. A short search is nothing but this, in few parts.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from itertools import count, islice, pairwise
+from itertools import count, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -39,24 +39,18 @@ BETAS = (0.6, 0.97)  # of Adam; short, as there is little noise in the gradient
 class Search(NamedTuple):
     """How long to search, and for how many latents at once.
 
-    at_random: steps of rounding at random before latents are found, and more of them before others are, and so on.
-    parts: that each group is then rounded for good in, with a step before each part; 0 for a group that is rounded
-    together with the one before it. first_step, step: length of the first of those and of the others, in squared steps
-    of quantisation per bit. bit_price: squared steps that a bit may cost in rounding. window: rows and columns of
-    latents, or columns and rows of upright pictures.
+    at_random: steps of rounding at random. parts: that each group is then rounded for good in, with a step before each
+    part; 0 for a group that is rounded together with the one before it. first_step, step: length of the first of those
+    and of the others, in squared steps of quantisation per bit. bit_price: squared steps that a bit may cost in
+    rounding. window: rows and columns of latents, or columns and rows of upright pictures.
     """
 
-    at_random: tuple[int, ...]
+    at_random: int
     parts: tuple[int, ...]
     first_step: float | Tensor
     step: float | Tensor
     bit_price: float | Tensor
     window: tuple[int, int]
-
-    @property
-    def steps(self) -> int:
-        """Of gradient descent on each window."""
-        return sum(self.at_random) + len(self.at_random) * sum(self.parts)
 
     def rounds(self) -> list[list[tuple[int, slice]]]:
         """What each part is: groups, and channels of them."""
@@ -68,7 +62,7 @@ class Search(NamedTuple):
         return parts
 
 
-HALVES, EIGHTHS = (1, 0, 0, 0, 0, 1, 0), (1, 0, 1, 0, 2, 2, 2)
+HALVES, QUARTERS, EIGHTHS = (1, 0, 0, 0, 0, 1, 0), (1, 0, 0, 0, 1, 1, 1), (1, 0, 1, 0, 2, 2, 2)
 """Equal parts of the latents."""
 FIRST_STEP = 0.013  # of a long search before the first part, squared steps per bit
 WINDOW = 32, 48  # latents
@@ -80,42 +74,49 @@ def quick(problem: Problem) -> Search:
     rounding, rate = ROUNDINGS[problem.tune], problem.rate[:, None, None, None]
     steps = between(rounding.first_half, rate), between(rounding.second_half, rate)
     price = between(rounding.halves_price, rate)
-    return Search((0,), HALVES, *steps, price, (tiles.SIDE // 2, tiles.SIDE))
+    return Search(0, HALVES, *steps, price, (tiles.SIDE // 2, tiles.SIDE))
 
 
-def long(problem: Problem, steps: Sequence[int]) -> Search:
-    """Finds latents after so many steps in all, others after so many, and so on; windows are 768x512 or 512x768 pixels.
-
-    All come from one descent, so that a longer search finds what a shorter one does, too.
-    """
-    at_random = tuple(after - before - sum(EIGHTHS) for before, after in pairwise((0, *steps)))
+def long(problem: Problem, at_random: int, parts: tuple[int, ...]) -> Search:
+    """At random for so many steps, then in these parts; windows are 768x512 or 512x768 pixels."""
     step = between(ROUNDINGS[problem.tune].nudge, float(problem.rate))
-    return Search(at_random, EIGHTHS, FIRST_STEP, STEP * step, 0.0, WINDOW)
+    return Search(at_random, parts, FIRST_STEP, STEP * step, 0.0, WINDOW)
 
 
-def search(problem: Problem, y: Floats, seen: Box, box: Box, how: Search, progress: Progress) -> list[Floats]:
+def total_steps(ways: Sequence[Search]) -> int:
+    """Of gradient descent on each window, for searches that are one descent."""
+    return ways[-1].at_random + sum(sum(how.parts) for how in ways)
+
+
+def search(
+    problem: Problem, y: Floats, seen: Box, box: Box, ways: Sequence[Search], progress: Progress
+) -> list[Floats]:
     """Latents of a box that cost less for what they show. No window knows what another found, nor the box.
+
+    All ways come from one descent, so that a longer one finds what those before it do, too.
 
     Args:
         y: (C, rows, columns) of `seen` in steps of quantisation, not rounded; `seen` has HALO more latents than the box
             on each side within the picture.
         box: begins where a segment does, and ends where one does or the picture.
+        ways: have the same window; each as many steps at random as those before it, or more.
         progress: is called with the fraction done.
     Returns:
-        What is found after each of `how.at_random`, (C, rows, columns): all but the last part rounded about what the
-        prior in floating point predicts.
+        What each way finds, (C, rows, columns): all but the last part rounded about what the prior in floating point
+        predicts.
     """
     keep_memory()
-    around, found = torch.from_numpy(y)[None], [y.copy() for _ in how.at_random]
-    windows = [(segment, part) for segment in box.parts(tiles.SIDE, tiles.SIDE) for part in cut(segment, how.window)]
-    done = (step / how.steps / len(windows) for step in count(1))
-    for segment, part in windows:
-        target = part.within(seen)
+    around, found = torch.from_numpy(y)[None], [y.copy() for _ in ways]
+    boxes = [(segment, part) for segment in box.parts(tiles.SIDE, tiles.SIDE) for part in cut(segment, ways[0].window)]
+    done = (step / total_steps(ways) / len(boxes) for step in count(1))
+    for segment, part in boxes:
+        target, taken = part.within(seen), 0
         window = Window(problem, around, seen, segment, part)
         descent = window.descend()
-        for out, at_random in zip(found, how.at_random, strict=True):
-            for _ in islice(descent, at_random):
+        for out, how in zip(found, ways, strict=True):
+            for _ in islice(descent, how.at_random - taken):
                 progress(next(done))
+            taken = how.at_random
             branch = window.branch()
             for _ in branch.settle(how):
                 progress(next(done))
